@@ -1,0 +1,1 @@
+"""Jobs: the run owned, the agent run, each event committed and posted."""

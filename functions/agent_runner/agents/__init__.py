@@ -1,0 +1,1 @@
+"""The agents. One file each; the registry finds them by itself."""

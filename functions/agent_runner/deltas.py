@@ -1,0 +1,69 @@
+"""Streamed text as `response_delta` frames, gathered to one frame per 50 ms.
+
+Deltas are hints: never stored, never waited for; `final_response` supersedes them all.
+"""
+
+import asyncio
+
+from playbyplay.domain.journal import History
+from playbyplay.domain.text import clean, prefix
+from playbyplay.domain.timing import Timing
+from playbyplay.notifier import Notifier
+from playbyplay.protocol.replies import ResponseDelta
+
+_MAX_TEXT_BYTES = 8 * 1024
+_ATTEMPTS = 64  # drafts one model call can count up to
+
+
+class Deltas:
+    """The text of one model call on its way to the page.
+
+    The draft of a later call, a later attempt or a later owner is higher, so a page always knows
+    which text is the newest.
+    """
+
+    def __init__(self, history: History, notifier: Notifier, timing: Timing) -> None:
+        self._history = history
+        self._notifier = notifier
+        self._timing = timing
+        self._base = (history.epoch * 10_000 + len(history.checkpoints)) * _ATTEMPTS
+        self._attempt = 0
+        self._index = 0
+        self._waiting = ""
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def on_text(self, attempt: int, text: str) -> None:
+        """Take a piece; a higher attempt starts over."""
+        if attempt > self._attempt:
+            self._attempt, self._index, self._waiting = attempt, 0, ""
+        self._waiting += clean(text)
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush_regularly())
+
+    async def close(self) -> None:
+        """Send what waits and stop."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+            await asyncio.gather(self._flusher, return_exceptions=True)
+        await self._flush()
+
+    async def _flush_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._timing.delta_s)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            text = prefix(self._waiting, _MAX_TEXT_BYTES)
+            self._waiting = self._waiting[len(text) :]
+            frame = ResponseDelta(
+                run_id=self._history.run_id,
+                thread_id=self._history.input.thread_id,
+                draft=self._base + min(self._attempt, _ATTEMPTS - 1),
+                index=self._index,
+                text=text,
+            )
+            self._index += 1
+            await self._notifier.tell(
+                self._history.user, self._history.run_id, frame, last_seq=self._history.state.last_seq
+            )

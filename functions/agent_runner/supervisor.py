@@ -1,0 +1,317 @@
+"""Owns a run from the job to its terminal: lease, fence, deadline, cancel, and settling once.
+
+One coroutine appends; steps run beside it as tasks. So an append is never cut off by a cancel, and
+a heartbeat never overtakes an event.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from agent_runner.deltas import Deltas
+from agent_runner.engine import UNCERTAIN, Engine, activity, delegation_report
+from agent_runner.model import ModelClient, ModelResponse
+from agent_runner.tool_executor import ToolExecutor, ToolReport
+from playbyplay.domain.derivation import (
+    AgentMessage,
+    AskModel,
+    CallTool,
+    CloseDelegation,
+    Finish,
+    Message,
+    UserMessage,
+)
+from playbyplay.domain.ending import answer_of, started_ms
+from playbyplay.domain.journal import Entry, History
+from playbyplay.domain.text import prefix
+from playbyplay.domain.thread import Run
+from playbyplay.domain.timing import Timing
+from playbyplay.errors import Demoted, OutcomeUnknown, RunError, StoreUnavailable
+from playbyplay.notifier import Notifier
+from playbyplay.ports import CancelWatch, Clock, Ids, Job, Journal, Log, NotAcquired, Receipt, RunStore
+from playbyplay.protocol.replies import Heartbeat
+from playbyplay.settlement import Settlement
+
+MEMORY_TURNS = 10
+MEMORY_BYTES = 4096  # of each message of an earlier turn
+
+
+Work: TypeAlias = AskModel | CallTool | CloseDelegation
+CANCELLED = RunError("cancelled", "The run was cancelled.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Working:
+    """A step being performed."""
+
+    step: Work
+    task: asyncio.Task[ModelResponse | ToolReport]
+
+
+@dataclass(slots=True)
+class _Owned:
+    """A run in this supervisor's hands."""
+
+    run: Run
+    owner: str
+    history: History
+    receipt: Receipt
+    last_frame_s: float
+    last_renewal_s: float
+    earlier: tuple[Message, ...] = ()
+    working: dict[str, _Working] = field(default_factory=dict)
+
+
+class Supervisor:
+    """Runs jobs."""
+
+    def __init__(
+        self,
+        *,
+        runs: RunStore,
+        journal: Journal,
+        notifier: Notifier,
+        settlement: Settlement,
+        cancels: CancelWatch,
+        engine: Engine,
+        tools: ToolExecutor,
+        model: ModelClient,
+        clock: Clock,
+        ids: Ids,
+        log: Log,
+        timing: Timing,
+    ) -> None:
+        self._runs = runs
+        self._journal = journal
+        self._notifier = notifier
+        self._settlement = settlement
+        self._cancels = cancels
+        self._engine = engine
+        self._tools = tools
+        self._model = model
+        self._clock = clock
+        self._ids = ids
+        self._log = log
+        self._timing = timing
+
+    async def run(self, job: Job, receipt: Receipt) -> float | None:
+        """Bring a run to its terminal, or find that there is nothing to do.
+
+        Returns:
+            None when the job is done with; else the seconds after which it should come again.
+        """
+        try:
+            return await self._run(job, receipt)
+        except Demoted:
+            reason = "demoted"
+        except (StoreUnavailable, OutcomeUnknown) as trouble:
+            reason = type(trouble).__name__
+        self._log.event("run_retried", run_id=job.run_id, reason=reason)
+        return self._timing.retry_s
+
+    async def _run(self, job: Job, receipt: Receipt) -> float | None:
+        owner, now_ms = self._ids.uuid(), self._clock.now_ms()
+        acquired, records = await asyncio.gather(
+            self._runs.acquire(
+                job.user, job.run_id, owner, now_ms=now_ms, lease_until_ms=now_ms + int(self._timing.lease_s * 1000)
+            ),
+            self._journal.read(job.user, job.run_id),
+        )
+        if isinstance(acquired, NotAcquired):
+            return await self._not_acquired(job, acquired)
+        run, history = acquired.run, History.of(job.user, job.run_id, records)
+        if history.state.phase != "ended":
+            if run.turn > 1 and await self._waits_for_another(run):
+                await self._runs.release(run.user, run.run_id, owner)
+                self._log.event("job_dropped", run_id=run.run_id, reason="predecessor")
+                return None
+            self._log.event("run_acquired", run_id=run.run_id, epoch=history.epoch + 1, attempts=run.attempts)
+            verdict = self._verdict(run, history)
+            if verdict is not None:
+                await self._settlement.take_and_fail(history, verdict)
+            else:
+                now_s = time.monotonic()
+                await self._own(_Owned(run, owner, history, receipt, last_frame_s=now_s, last_renewal_s=now_s))
+        await self._settlement.settle(run, history)
+        return None
+
+    async def _not_acquired(self, job: Job, refusal: NotAcquired) -> float | None:
+        if refusal.reason == "held":
+            return self._timing.retry_s
+        self._log.event("job_dropped", run_id=job.run_id, reason=refusal.reason)
+        run = await self._runs.get(job.user, job.run_id)
+        if run is not None:
+            await self._settlement.send_head(run)
+        return None
+
+    async def _waits_for_another(self, run: Run) -> bool:
+        """Whether an earlier turn of the thread is open: whoever settles it sends this one."""
+        head = await self._runs.head(run.user, run.thread_id)
+        return head is not None and head.turn < run.turn
+
+    def _verdict(self, run: Run, history: History) -> RunError | None:
+        """Return why a run must end before it is owned."""
+        if run.cancel:
+            return CANCELLED
+        if run.attempts > self._timing.max_attempts:
+            return RunError("attempts_exhausted", "The run was tried several times and did not get through.")
+        now_ms = self._clock.now_ms()
+        if history.state.phase == "queued" and now_ms > run.created_ms + self._timing.queue_s * 1000:
+            return RunError("queue_timeout", "The message waited too long for an agent.")
+        return None
+
+    async def _own(self, owned: _Owned) -> None:
+        """Fence, work, and end in exactly one terminal.
+
+        Raises:
+            Demoted: another owner took the run.
+            StoreUnavailable: the journal does not confirm; the job comes again.
+        """
+        history, run = owned.history, owned.run
+        progressed = history.progressed
+        await self._append(owned, self._engine.started(history, self._clock.now_ms()))
+        if progressed and run.attempts > 1:
+            await self._renew(owned, reset_attempts=True)
+        try:
+            owned.earlier = await self._memory(run)
+            await self._work(owned)
+        except RunError as error:
+            await self._stop(owned)
+            await self._settlement.end(history, error)
+        except (Demoted, StoreUnavailable, OutcomeUnknown):
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug of ours must end in a terminal, not in silence
+            self._log.event("run_crashed", run_id=run.run_id, error=type(error).__name__)
+            await self._stop(owned)
+            await self._settlement.end(history, RunError("internal", "Something went wrong on our side."))
+        finally:
+            await self._stop(owned)
+
+    async def _work(self, owned: _Owned) -> None:
+        """Perform steps until the run has ended; all appends happen here, one after the other."""
+        history = owned.history
+        deadline_ms = started_ms(history) + int(self._timing.run_s * 1000)
+        cancelled = asyncio.ensure_future(self._cancels.requested(history.user, history.run_id))
+        try:
+            while True:
+                steps = self._engine.steps(history)
+                for step in steps:
+                    if isinstance(step, Finish):
+                        return await self._settlement.finish(history)
+                    if step.key not in owned.working:
+                        owned.working[step.key] = _Working(step, asyncio.create_task(self._perform(owned, step)))
+                await asyncio.wait(
+                    {cancelled, *(working.task for working in owned.working.values())},
+                    timeout=self._timing.heartbeat_s / 2,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if cancelled.done():
+                    raise CANCELLED
+                if self._clock.now_ms() > deadline_ms:
+                    raise RunError("deadline_exceeded", "The run took too long.")
+                await self._collect(owned)
+                await self._beat(owned)
+        finally:
+            cancelled.cancel()
+
+    async def _perform(self, owned: _Owned, step: Work) -> ModelResponse | ToolReport:
+        """Take one step and return what came of it; nothing is written here."""
+        history = owned.history
+        if isinstance(step, AskModel):
+            return await self._ask(owned, step)
+        if isinstance(step, CloseDelegation):
+            return delegation_report(history, step, self._clock.now_ms())
+        if self._engine.must_not_repeat(step):
+            return UNCERTAIN
+        tool = self._engine.tool(step.delegation, step.call)
+        return await self._tools.execute(history.user, history.run_id, step.call, tool)
+
+    async def _ask(self, owned: _Owned, step: AskModel) -> ModelResponse:
+        request = self._engine.request(owned.history, step, owned.earlier)
+        if step.delegation is not None:  # a sub-agent speaks to its supervisor, not to the user
+            return await self._model.respond(request, _unheard)
+        deltas = Deltas(owned.history, self._notifier, self._timing)
+
+        async def on_text(attempt: int, text: str) -> None:
+            owned.last_frame_s = time.monotonic()
+            await deltas.on_text(attempt, text)
+
+        try:
+            return await self._model.respond(request, on_text)
+        finally:
+            await deltas.close()
+
+    async def _collect(self, owned: _Owned) -> None:
+        """Append what finished steps found out."""
+        for key, working in list(owned.working.items()):
+            if working.task.done():
+                del owned.working[key]
+                entries = self._engine.outcome(owned.history, working.step, working.task.result(), self._clock.now_ms())
+                await self._append(owned, entries)
+
+    async def _append(self, owned: _Owned, entries: list[Entry]) -> None:
+        await self._notifier.append(owned.history, entries)
+        owned.last_frame_s = time.monotonic()
+
+    async def _beat(self, owned: _Owned) -> None:
+        """Break a silence, and keep what is ours."""
+        now_s, history = time.monotonic(), owned.history
+        if now_s - owned.last_frame_s >= self._timing.heartbeat_s:
+            owned.last_frame_s = now_s
+            frame = Heartbeat(
+                run_id=history.run_id,
+                last_seq=history.state.last_seq,
+                elapsed_ms=max(0, self._clock.now_ms() - started_ms(history)),
+                activity=activity(history),
+            )
+            await self._notifier.tell(history.user, history.run_id, frame, last_seq=history.state.last_seq)
+        if now_s - owned.last_renewal_s >= self._timing.renew_s:
+            await self._renew(owned, reset_attempts=False)
+            await owned.receipt.extend(self._timing.visibility_s)
+
+    async def _renew(self, owned: _Owned, *, reset_attempts: bool) -> None:
+        """Prolong the lease. A renewal that fails loses nothing: the journal alone decides who writes."""
+        owned.last_renewal_s = time.monotonic()
+        lease_until_ms = self._clock.now_ms() + int(self._timing.lease_s * 1000)
+        try:
+            kept = await self._runs.renew(
+                owned.run.user,
+                owned.run.run_id,
+                owned.owner,
+                lease_until_ms=lease_until_ms,
+                reset_attempts=reset_attempts,
+            )
+        except (StoreUnavailable, OutcomeUnknown):
+            return
+        if not kept:
+            raise Demoted("the lease is another owner's")
+
+    async def _memory(self, run: Run) -> tuple[Message, ...]:
+        """Return what was said in the last turns of the thread; they have ended, so it never changes."""
+        if run.turn == 1:
+            return ()
+        earlier = await self._runs.turns(
+            run.user, run.thread_id, from_turn=max(1, run.turn - MEMORY_TURNS), to_turn=run.turn - 1
+        )
+        said: list[Message] = []
+        for turn in earlier:
+            history = History.of(run.user, turn.run_id, await self._journal.read(run.user, turn.run_id))
+            answer = answer_of(history) if history.records else None
+            if answer is not None:
+                said.append(UserMessage(prefix(history.input.content, MEMORY_BYTES)))
+                said.append(AgentMessage(prefix(answer.text, MEMORY_BYTES)))
+        return tuple(said)
+
+    async def _stop(self, owned: _Owned) -> None:
+        """End the steps that are still at work; a tool that cannot be stopped goes on unheard."""
+        tasks = [working.task for working in owned.working.values()]
+        owned.working.clear()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _unheard(_attempt: int, _text: str) -> None:
+    return

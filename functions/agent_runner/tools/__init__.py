@@ -1,0 +1,1 @@
+"""The tools. One file each; the registry finds them by itself."""

@@ -1,0 +1,1 @@
+"""Every client frame, one verb per file."""

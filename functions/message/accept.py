@@ -1,0 +1,127 @@
+"""`agent_message`: make it a run, durably, exactly once; then the queue, then the reply.
+
+One atomic write, so an accepted message cannot be half there; a repeat finds the same run.
+"""
+
+from message.caller import Caller
+from playbyplay.domain.thread import Run, check_repeat, digest
+from playbyplay.domain.timing import Timing, timestamp
+from playbyplay.errors import OutcomeUnknown, Refused, StoreUnavailable
+from playbyplay.notifier import Notifier
+from playbyplay.ports import Acceptance, Accepted, Clock, Ids, Job, Log, RunQueue, RunStore
+from playbyplay.protocol.commands import AgentMessage
+from playbyplay.protocol.replies import MessageAccepted, RunInput
+
+_TRIES = 3
+
+
+class Accept:
+    """Accepts messages."""
+
+    def __init__(
+        self, *, runs: RunStore, queue: RunQueue, notifier: Notifier, clock: Clock, ids: Ids, log: Log, timing: Timing
+    ) -> None:
+        self._runs = runs
+        self._queue = queue
+        self._notifier = notifier
+        self._clock = clock
+        self._ids = ids
+        self._log = log
+        self._timing = timing
+
+    async def __call__(self, caller: Caller, message: AgentMessage) -> MessageAccepted:
+        """Return the run of a message, made now or by an earlier send of it.
+
+        Raises:
+            Refused: `not_found`, `conflict` or `overloaded`; nothing was written.
+        """
+        acceptance = self._acceptance(caller.user, message)
+        accepted = await self._store(acceptance, message)
+        run = accepted.run
+        self._log.event("message_accepted", run_id=run.run_id, duplicate=accepted.duplicate, position=accepted.position)
+        if accepted.position == 0 and run.status == "queued":
+            await self._send(run)
+        if not accepted.duplicate:
+            await self._tell_others(caller, run, acceptance)
+        return MessageAccepted(
+            client_message_id=message.client_message_id,
+            run_id=run.run_id,
+            thread_id=run.thread_id,
+            turn=run.turn,
+            duplicate=accepted.duplicate,
+            position=accepted.position,
+        )
+
+    def _acceptance(self, user: str, message: AgentMessage) -> Acceptance:
+        now_ms = self._clock.now_ms()
+        run = Run(
+            user=user,
+            run_id=self._ids.uuid(),
+            thread_id=message.thread_id or self._ids.uuid(),
+            turn=0,
+            client_message_id=message.client_message_id,
+            content_digest=digest(message.content),
+            created_ms=now_ms,
+            deadline_ms=now_ms + int((self._timing.queue_s + self._timing.run_s) * 1000),
+        )
+        return Acceptance(
+            run=run,
+            new_thread=message.thread_id is None,
+            content=message.content,
+            timestamp=timestamp(now_ms),
+            token=self._ids.uuid(),
+        )
+
+    async def _store(self, acceptance: Acceptance, message: AgentMessage) -> Accepted:
+        """Write once; an unknown outcome is read back before the same write is tried again."""
+        for _ in range(_TRIES):
+            try:
+                accepted = await self._runs.accept(acceptance)
+            except OutcomeUnknown:
+                accepted_or_none = await self._read_back(acceptance)
+                if accepted_or_none is None:
+                    continue
+                accepted = accepted_or_none
+            except StoreUnavailable:
+                continue
+            except Refused as refused:
+                raise Refused(refused.code, refused.message, client_message_id=message.client_message_id) from None
+            check_repeat(accepted.run, acceptance.run.content_digest, message.thread_id)
+            return accepted
+        raise Refused(
+            "overloaded",
+            "The message could not be stored. Send it again.",
+            client_message_id=message.client_message_id,
+            retry_after_ms=1000,
+        )
+
+    async def _read_back(self, acceptance: Acceptance) -> Accepted | None:
+        """Look whether the write took effect: by the message's id, else by the run's own."""
+        wanted = acceptance.run
+        try:
+            run = await self._runs.get(wanted.user, wanted.run_id)
+            if run is not None:
+                head = await self._runs.head(wanted.user, run.thread_id)
+                return Accepted(run, duplicate=False, position=run.turn - head.turn if head else 0)
+            if wanted.client_message_id is None:
+                return None
+            return await self._runs.find(wanted.user, wanted.client_message_id)
+        except (OutcomeUnknown, StoreUnavailable):
+            return None
+
+    async def _send(self, run: Run) -> None:
+        """Ask for a runner. The run is durable: where the queue fails now, a later look at open runs sends it."""
+        try:
+            await self._queue.send(Job(run.user, run.run_id))
+        except StoreUnavailable:
+            self._log.event("run_retried", run_id=run.run_id, reason="queue")
+
+    async def _tell_others(self, caller: Caller, run: Run, acceptance: Acceptance) -> None:
+        frame = RunInput(
+            run_id=run.run_id,
+            thread_id=run.thread_id,
+            turn=run.turn,
+            content=acceptance.content,
+            timestamp=acceptance.timestamp,
+        )
+        await self._notifier.tell(caller.user, run.run_id, frame, last_seq=0, but=caller.connection_id)

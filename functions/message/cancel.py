@@ -1,0 +1,60 @@
+"""`cancel`: the wish is stored; a run nobody owns is ended here and now.
+
+An owned run is ended by its owner, who looks for the wish. The terminal is whatever is appended first.
+"""
+
+from message.caller import Caller
+from playbyplay.domain.journal import History
+from playbyplay.domain.thread import Run
+from playbyplay.domain.timing import Timing
+from playbyplay.errors import Demoted, Refused, RunError, StoreUnavailable
+from playbyplay.ports import Acquired, Clock, Ids, Journal, RunStore
+from playbyplay.protocol.commands import Cancel as CancelCommand
+from playbyplay.protocol.replies import CancelAccepted
+from playbyplay.settlement import Settlement
+
+CANCELLED = RunError("cancelled", "The run was cancelled.")
+
+
+class Cancel:
+    """Cancels runs."""
+
+    def __init__(
+        self, *, runs: RunStore, journal: Journal, settlement: Settlement, clock: Clock, ids: Ids, timing: Timing
+    ) -> None:
+        self._runs = runs
+        self._journal = journal
+        self._settlement = settlement
+        self._clock = clock
+        self._ids = ids
+        self._timing = timing
+
+    async def __call__(self, caller: Caller, command: CancelCommand) -> CancelAccepted:
+        """Return once the wish is durable.
+
+        Raises:
+            Refused: `not_found` or `overloaded`.
+        """
+        try:
+            run = await self._runs.request_cancel(caller.user, command.run_id)
+            if run is None:
+                raise Refused("not_found", "There is no such run.", run_id=command.run_id)
+            if run.is_open:
+                await self._end_unowned(run)
+        except StoreUnavailable:
+            raise Refused("overloaded", "The run could not be cancelled now.", run_id=command.run_id) from None
+        return CancelAccepted(run_id=command.run_id)
+
+    async def _end_unowned(self, run: Run) -> None:
+        owner, now_ms = self._ids.uuid(), self._clock.now_ms()
+        lease_until_ms = now_ms + int(self._timing.lease_s * 1000)
+        acquired = await self._runs.acquire(run.user, run.run_id, owner, now_ms=now_ms, lease_until_ms=lease_until_ms)
+        if not isinstance(acquired, Acquired):
+            return
+        history = History.of(run.user, run.run_id, await self._journal.read(run.user, run.run_id))
+        try:
+            if history.state.phase != "ended":
+                await self._settlement.take_and_fail(history, CANCELLED)
+            await self._settlement.settle(run, history)
+        except Demoted:
+            return  # an owner was faster; it sees the wish

@@ -1,0 +1,35 @@
+"""`ping`: the heads of a user's runs, from the store, so it answers even when the runner is dead."""
+
+from message.caller import Caller
+from playbyplay.domain.thread import Run
+from playbyplay.ports import Clock, ConnectionStore, Journal, RunStore
+from playbyplay.protocol.base import MAX_CURSORS
+from playbyplay.protocol.commands import Ping as PingCommand
+from playbyplay.protocol.replies import Head, Pong
+
+
+class Ping:
+    """Tells heads."""
+
+    def __init__(self, *, runs: RunStore, journal: Journal, connections: ConnectionStore, clock: Clock) -> None:
+        self._runs = runs
+        self._journal = journal
+        self._connections = connections
+        self._clock = clock
+
+    async def __call__(self, caller: Caller, command: PingCommand) -> Pong:
+        """Return the heads of the cursors' runs and of the open runs; foreign and absent ones are left out."""
+        await self._connections.add(caller.connection_id, caller.session, now_ms=self._clock.now_ms())
+        wanted: dict[str, Run] = {}
+        for run_id in command.cursors or {}:
+            run = await self._runs.get(caller.user, run_id)
+            if run is not None:
+                wanted[run_id] = run
+        for run in await self._runs.open_runs(caller.user, limit=MAX_CURSORS):
+            wanted.setdefault(run.run_id, run)
+        heads = {}
+        for run in wanted.values():
+            last_seq = await self._journal.last_seq(caller.user, run.run_id)
+            if last_seq is not None:
+                heads[run.run_id] = Head(last_seq=last_seq, status=run.status)
+        return Pong(heads=heads)

@@ -1,0 +1,90 @@
+"""`resume`: every later event in order, then live ones.
+
+The order is what closes the gap: first the connection's row (from here on live frames come), then
+the strongly consistent read, then the replay, then the head that was read.
+"""
+
+from message.caller import Caller
+from playbyplay.domain.journal import History
+from playbyplay.domain.thread import Run
+from playbyplay.errors import PostError, Refused
+from playbyplay.notifier import Notifier
+from playbyplay.ports import Clock, ConnectionStore, Journal, RunStore
+from playbyplay.protocol.base import MAX_REPLAYED, Frame
+from playbyplay.protocol.commands import Position
+from playbyplay.protocol.commands import Resume as ResumeCommand
+from playbyplay.protocol.replies import ReplayComplete, RunInput
+
+
+class Resume:
+    """Replays runs and threads."""
+
+    def __init__(
+        self, *, runs: RunStore, journal: Journal, connections: ConnectionStore, notifier: Notifier, clock: Clock
+    ) -> None:
+        self._runs = runs
+        self._journal = journal
+        self._connections = connections
+        self._notifier = notifier
+        self._clock = clock
+
+    async def __call__(self, caller: Caller, command: ResumeCommand) -> ReplayComplete:
+        """Post what came after the position, at most 200 events, and return the head it was read at.
+
+        Raises:
+            Refused: `not_found`, `bad_value` (a position above the head) or `expired`.
+        """
+        await self._connections.add(caller.connection_id, caller.session, now_ms=self._clock.now_ms())
+        await self._connections.mark_lagging(caller.connection_id, lagging=False)
+        try:
+            if command.run_id is not None and command.after_seq is not None:
+                return await self._run(caller, command.run_id, command.after_seq)
+            assert command.thread_id is not None and command.after is not None  # noqa: S101, PT018 - the model's rule
+            return await self._thread(caller, command.thread_id, command.after)
+        except PostError:
+            raise Refused("overloaded", "The replay could not be sent. Ask again.", run_id=command.run_id) from None
+
+    async def _run(self, caller: Caller, run_id: str, after_seq: int) -> ReplayComplete:
+        run = await self._runs.get(caller.user, run_id)
+        if run is None:
+            raise Refused("not_found", "There is no such run.", run_id=run_id)
+        history = await self._history(run)
+        if after_seq > history.state.last_seq:
+            raise Refused("bad_value", "after_seq is above the head of this run.", run_id=run_id)
+        await self._notifier.replay(caller.connection_id, _frames(run, history, after_seq, MAX_REPLAYED))
+        return ReplayComplete(
+            run_id=run_id, after_seq=after_seq, last_seq=history.state.last_seq, status=history.state.status
+        )
+
+    async def _thread(self, caller: Caller, thread_id: str, after: Position) -> ReplayComplete:
+        runs = await self._runs.turns(caller.user, thread_id, from_turn=max(1, after.turn))
+        if not runs and not await self._runs.turns(caller.user, thread_id, from_turn=1, to_turn=1):
+            raise Refused("not_found", "There is no such thread.")
+        left, through = MAX_REPLAYED, after
+        for run in runs:
+            history = await self._history(run)
+            after_seq = after.seq if run.turn == after.turn else 0
+            frames = _frames(run, history, after_seq, left)
+            await self._notifier.replay(caller.connection_id, frames)
+            through = Position(turn=run.turn, seq=min(after_seq + left, history.state.last_seq))
+            left -= through.seq - after_seq
+            if left <= 0:
+                break
+        return ReplayComplete(thread_id=thread_id, through=through)
+
+    async def _history(self, run: Run) -> History:
+        records = await self._journal.read(run.user, run.run_id)
+        if not records:
+            raise Refused("expired", "The events of this run are no longer kept.", run_id=run.run_id)
+        return History.of(run.user, run.run_id, records)
+
+
+def _frames(run: Run, history: History, after_seq: int, limit: int) -> list[Frame]:
+    events: list[Frame] = list(history.events[after_seq : after_seq + limit])
+    if after_seq > 0:
+        return events
+    said = history.input
+    first = RunInput(
+        run_id=run.run_id, thread_id=run.thread_id, turn=run.turn, content=said.content, timestamp=said.timestamp
+    )
+    return [first, *events]

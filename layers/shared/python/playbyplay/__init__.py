@@ -1,0 +1,1 @@
+"""What two or more functions need: the wire, the domain, the ports, the notifier."""

@@ -1,0 +1,1 @@
+"""Ports made real: the system clock here, AWS beside it."""

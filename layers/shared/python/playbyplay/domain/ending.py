@@ -1,0 +1,126 @@
+"""How a run ends, as entries: rendered from the journal alone, so any acquirer can write them.
+
+`Stamp` gives events what only the run knows: whose they are, their seq and time.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from playbyplay.domain.journal import CheckpointEntry, Entry, EventEntry, FenceEntry, History
+from playbyplay.domain.text import clean, prefix_as_json
+from playbyplay.domain.timing import milliseconds, timestamp
+from playbyplay.errors import GrammarError, RunError, TerminalCode
+from playbyplay.protocol.base import MAX_EVENT_BYTES
+from playbyplay.protocol.events import (
+    EVENT,
+    AgentCompleted,
+    AgentStarted,
+    ErrorEvent,
+    EventFrame,
+    FinalResponse,
+    ToolCompleted,
+    ToolExecuting,
+    ToolStatus,
+)
+
+_ENVELOPE_BYTES = 1024  # more than all fields of a final_response but its content
+_LEFT_OPEN: Mapping[TerminalCode, tuple[ToolStatus, str]] = {
+    "cancelled": ("cancelled", "Stopped: the run was cancelled."),
+    "deadline_exceeded": ("timeout", "Stopped: the run took too long."),
+}
+
+
+class Stamp:
+    """Turns event classes into entries, numbered on from a history."""
+
+    def __init__(self, history: History, now_ms: int) -> None:
+        self._input = history.input
+        self._run_id = history.run_id
+        self._seq = history.state.last_seq
+        self._timestamp = timestamp(now_ms)
+
+    def event(self, kind: type[EventFrame], **fields: Any) -> EventEntry:  # noqa: ANN401 - checked by the model
+        """Return the next event as an entry."""
+        self._seq += 1
+        event = kind(
+            type=kind.model_fields["type"].default,
+            run_id=self._run_id,
+            thread_id=self._input.thread_id,
+            turn=self._input.turn,
+            seq=self._seq,
+            timestamp=self._timestamp,
+            **fields,
+        )
+        return EventEntry(event=EVENT.validate_python(event))
+
+
+def fence(history: History) -> FenceEntry:
+    """Return the entry that makes its writer the owner."""
+    return FenceEntry(epoch=history.epoch + 1)
+
+
+def answer_of(history: History) -> CheckpointEntry | None:
+    """Return the checkpoint the run's answer is in; None while there is work left."""
+    points = history.scope(None)
+    return points[-1] if points and not points[-1].calls else None
+
+
+def started_ms(history: History) -> int:
+    """Return when the run started, milliseconds since the epoch."""
+    return milliseconds(history.events[0].timestamp)
+
+
+def completed(history: History, now_ms: int) -> list[Entry]:
+    """Return `[agent_completed, final_response]`, rendered from the checkpoint that holds the answer.
+
+    Raises:
+        GrammarError: there is no such checkpoint.
+    """
+    answer = answer_of(history)
+    started = history.events[0] if history.events else None
+    if answer is None or not isinstance(started, AgentStarted):
+        raise GrammarError("there is no answer yet")
+    stamp = Stamp(history, now_ms)
+    tools = len(history.opened)
+    shown = clean(answer.text)
+    cut = prefix_as_json(shown, MAX_EVENT_BYTES - _ENVELOPE_BYTES)
+    long = {"truncated": True, "full_bytes": len(shown.encode())} if cut != shown else {}
+    return [
+        stamp.event(
+            AgentCompleted,
+            agent_id=started.agent_id,
+            message=f"Done after {tools} tool call{'' if tools == 1 else 's'}." if tools else "Done.",
+            duration_ms=max(0, now_ms - started_ms(history)),
+        ),
+        stamp.event(
+            FinalResponse,
+            content=cut,
+            usage=history.usage,
+            finish_reason=answer.finish_reason,
+            **long,
+        ),
+    ]
+
+
+def failed(history: History, error: RunError, now_ms: int) -> list[Entry]:
+    """Return the `tool_completed` of every open call and the terminal `error`."""
+    stamp = Stamp(history, now_ms)
+    status, summary = _LEFT_OPEN.get(error.code, ("cancelled", "Stopped: the run failed."))
+    # Inner calls first: a sub-agent's step may only stand while its delegation is open.
+    entries: list[Entry] = [closed(stamp, call, status, summary, 0) for call in reversed(history.open_calls)]
+    entries.append(stamp.event(ErrorEvent, code=error.code, message=error.message, retryable=error.retryable))
+    return entries
+
+
+def closed(stamp: Stamp, call: ToolExecuting, status: ToolStatus, summary: str, duration_ms: int) -> EventEntry:
+    """Return the `tool_completed` that closes a call."""
+    return stamp.event(
+        ToolCompleted,
+        agent_id=call.agent_id,
+        parent_call_id=call.parent_call_id,
+        call_id=call.call_id,
+        tool_name=call.tool_name,
+        status=status,
+        result_summary=summary,
+        duration_ms=duration_ms,
+    )

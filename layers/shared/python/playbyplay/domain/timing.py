@@ -1,0 +1,54 @@
+"""Every duration the contract names, in one object: tests and both homes run the same code on it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Durations in seconds, unless a name says otherwise.
+
+    Attributes:
+        lease_s: how long an owner holds a run without renewing; for efficiency only, no promise rests on it.
+        renew_s: how often the owner renews it.
+        heartbeat_s: the longest silence before a heartbeat.
+        visibility_s: how long a job stays hidden from other runners.
+        cancel_poll_s: how often an owner looks for a cancel.
+        retry_s: how soon a job is tried again that another owner holds or the store could not serve.
+        post_s: the longest one post may take.
+        gone_grace_s: how young a connection must be for "gone" not to be believed (a post inside `$connect`).
+        run_s: how long a run may take from its `agent_started`.
+        queue_s: how long a message may wait for its run to start.
+        store_s: how long an append whose outcome is unknown is tried again.
+        delta_s: the time streamed text is gathered for one frame.
+        max_attempts: acquisitions in a row that append no public event.
+    """
+
+    lease_s: float
+    renew_s: float
+    heartbeat_s: float
+    visibility_s: float
+    cancel_poll_s: float
+    retry_s: float
+    post_s: float = 2.0
+    gone_grace_s: float = 30.0
+    run_s: float = 3600.0
+    queue_s: float = 3600.0
+    store_s: float = 5.0
+    delta_s: float = 0.05
+    max_attempts: int = 4
+
+
+CLOUD = Timing(lease_s=30, renew_s=10, heartbeat_s=12, visibility_s=45, cancel_poll_s=2, retry_s=5)
+ONE_MACHINE = Timing(lease_s=3, renew_s=1, heartbeat_s=0.8, visibility_s=4, cancel_poll_s=0, retry_s=0.5)
+
+
+def timestamp(ms: int) -> str:
+    """Render milliseconds since the epoch as the contract writes times: ISO 8601, UTC, `Z`."""
+    moment = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+
+
+def milliseconds(text: str) -> int:
+    """Read a time as `timestamp` writes it; milliseconds since the epoch."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

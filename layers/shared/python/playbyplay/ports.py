@@ -1,0 +1,266 @@
+"""What the use cases need from outside, as small Protocols named by role.
+
+Every home brings its own: SQLite and aiohttp on one machine, DynamoDB, SQS and API Gateway on AWS.
+One contract suite per port runs on all of them and on the fakes.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from playbyplay.domain.connection import Session, Subscriber
+from playbyplay.domain.journal import Record
+from playbyplay.domain.thread import Run
+from playbyplay.protocol.base import RunStatus
+
+
+class Clock(Protocol):
+    """Wall-clock time."""
+
+    def now_ms(self) -> int:
+        """Return milliseconds since the epoch, UTC."""
+        ...
+
+
+class Ids(Protocol):
+    """Everything that must be new."""
+
+    def uuid(self) -> str:
+        """Return a UUIDv7 (RFC 9562), canonical lower case; later ones sort higher."""
+        ...
+
+    def secret(self) -> str:
+        """Return 256 random bits, base64url without padding."""
+        ...
+
+    def fraction(self) -> float:
+        """Return a random number of [0, 1), for jitter."""
+        ...
+
+
+class Log(Protocol):
+    """The log, by the catalogue of `observability`."""
+
+    def event(self, name: str, **fields: str | float | bool | None) -> None:
+        """Record one event. Never message text, arguments, tickets or keys."""
+        ...
+
+
+class Journal(Protocol):
+    """The ordered, append-only records of a run."""
+
+    async def append(self, user: str, run_id: str, record: Record) -> None:
+        """Put a record on the condition that its slot is empty.
+
+        Raises:
+            SlotTaken: somebody wrote this slot.
+            OutcomeUnknown: it may have been written.
+            StoreUnavailable: it was not written.
+        """
+        ...
+
+    async def read(self, user: str, run_id: str, *, from_pos: int = 0) -> list[Record]:
+        """Return the records from a position on, strongly consistent; [] for none."""
+        ...
+
+    async def last_seq(self, user: str, run_id: str) -> int | None:
+        """Return the seq of the last event, strongly consistent; None where there is no journal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What one accept writes, all or nothing: the run, its turn and record 0 of its journal.
+
+    Attributes:
+        run: without its turn; the store takes the next one of the thread (`run.turn` is 0).
+        new_thread: whether the thread begins with this run.
+        timestamp: the input's.
+    """
+
+    run: Run
+    new_thread: bool
+    content: str
+    timestamp: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What the store says of an accepted message.
+
+    Attributes:
+        duplicate: whether it was accepted before.
+        position: open turns ahead of it in its thread.
+    """
+
+    run: Run
+    duplicate: bool
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acquired:
+    """The run is ours until the lease ends."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class NotAcquired:
+    """The run is not ours: `held` by another owner, `closed`, or `unknown` to the store."""
+
+    reason: Literal["held", "closed", "unknown"]
+
+
+class RunStore(Protocol):
+    """Runs, threads and turns. Every method takes the user: a foreign id is an absent one."""
+
+    async def accept(self, acceptance: Acceptance) -> Accepted:
+        """Make a run, or find the one this message made before.
+
+        Raises:
+            Refused: `not_found`: no such thread of this user.
+            OutcomeUnknown: it may have been written; `find` tells.
+            StoreUnavailable: it was not written.
+        """
+        ...
+
+    async def find(self, user: str, client_message_id: str) -> Accepted | None:
+        """Return what a message made, as a duplicate."""
+        ...
+
+    async def get(self, user: str, run_id: str) -> Run | None:
+        """Return a run, strongly consistent."""
+        ...
+
+    async def acquire(
+        self, user: str, run_id: str, owner: str, *, now_ms: int, lease_until_ms: int
+    ) -> Acquired | NotAcquired:
+        """Take the lease of an open run that nobody holds; counts an attempt."""
+        ...
+
+    async def renew(self, user: str, run_id: str, owner: str, *, lease_until_ms: int, reset_attempts: bool) -> bool:
+        """Prolong an own lease; False when it is another's by now."""
+        ...
+
+    async def release(self, user: str, run_id: str, owner: str) -> None:
+        """Give an own lease back."""
+        ...
+
+    async def request_cancel(self, user: str, run_id: str) -> Run | None:
+        """Mark an open run for cancelling; return it as it stands, None if unknown."""
+        ...
+
+    async def settle(self, user: str, run_id: str, status: RunStatus) -> None:
+        """Note that a run has ended. Repeats change nothing."""
+        ...
+
+    async def head(self, user: str, thread_id: str) -> Run | None:
+        """Return the first open turn of a thread."""
+        ...
+
+    async def turns(self, user: str, thread_id: str, *, from_turn: int, to_turn: int | None = None) -> list[Run]:
+        """Return runs of a thread by turn; [] for an absent thread."""
+        ...
+
+    async def open_runs(self, user: str, *, limit: int) -> list[Run]:
+        """Return a user's open runs, oldest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the queue carries: ids only."""
+
+    user: str
+    run_id: str
+
+
+class RunQueue(Protocol):
+    """Where a run is put when it is its turn. A job may be delivered more than once."""
+
+    async def send(self, job: Job) -> None:
+        """Ask for a runner.
+
+        Raises:
+            StoreUnavailable: the job was not sent.
+        """
+        ...
+
+
+class Receipt(Protocol):
+    """A job in a runner's hands."""
+
+    async def extend(self, seconds: float) -> None:
+        """Keep the job hidden from others for so long, from now."""
+        ...
+
+
+class CancelWatch(Protocol):
+    """How an owner learns that its user asked for the end."""
+
+    async def requested(self, user: str, run_id: str) -> None:
+        """Return when the run is marked for cancelling, at once if it is already."""
+        ...
+
+
+class ConnectionStore(Protocol):
+    """Connections, and who gets the live frames of a user's runs."""
+
+    async def add(self, connection_id: str, session: Session, *, now_ms: int) -> list[str]:
+        """Remember a connection; return the oldest ones that had to give way.
+
+        Adding one that is there already changes nothing.
+        """
+        ...
+
+    async def remove(self, connection_id: str) -> None:
+        """Forget a connection; an unknown one is no error."""
+        ...
+
+    async def subscribers(self, user: str) -> list[Subscriber]:
+        """Return a user's connections, strongly consistent."""
+        ...
+
+    async def mark_lagging(self, connection_id: str, *, lagging: bool) -> None:
+        """Note that a connection missed a live frame, or that it has resumed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a ticket lets its bearer be."""
+
+    user: str
+    origin: str | None
+    expires_ms: int
+    session_expires_ms: int
+
+
+class TicketStore(Protocol):
+    """One-use tickets, kept by the SHA-256 of their text."""
+
+    async def put(self, ticket_digest: str, ticket: Ticket) -> None:
+        """Keep a ticket."""
+        ...
+
+    async def redeem(self, ticket_digest: str) -> Ticket | None:
+        """Return a ticket the first time it is asked for, None ever after."""
+        ...
+
+
+class Gateway(Protocol):
+    """The sockets."""
+
+    async def post(self, connection_id: str, text: str) -> None:
+        """Send one text frame.
+
+        Raises:
+            ConnectionGone: the connection is closed.
+            PostFailed: it could not take the frame now.
+        """
+        ...
+
+    async def close(self, connection_id: str) -> None:
+        """Close a connection; an unknown one is no error."""
+        ...

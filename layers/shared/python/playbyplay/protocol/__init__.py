@@ -1,0 +1,1 @@
+"""The wire: every frame of the delivery contract as a frozen model."""

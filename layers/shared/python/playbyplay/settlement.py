@@ -1,0 +1,79 @@
+"""Settle a run and start what waited for it; and end a run that nobody owns.
+
+`runs.status` is a cache: settling repairs it from the journal, as often as anyone looks.
+"""
+
+from playbyplay.domain.ending import answer_of, completed, failed, fence
+from playbyplay.domain.journal import Entry, History
+from playbyplay.domain.thread import Run
+from playbyplay.errors import RunError, StoreUnavailable
+from playbyplay.notifier import Notifier
+from playbyplay.ports import Clock, Job, Log, RunQueue, RunStore
+
+
+class Settlement:
+    """Ends runs and sends the next turn of their thread to the queue."""
+
+    def __init__(self, *, runs: RunStore, queue: RunQueue, notifier: Notifier, clock: Clock, log: Log) -> None:
+        self._runs = runs
+        self._queue = queue
+        self._notifier = notifier
+        self._clock = clock
+        self._log = log
+
+    async def take_and_fail(self, history: History, error: RunError) -> None:
+        """Fence a run and end it in one record; a run whose answer is known ends with its answer.
+
+        Raises:
+            Demoted: another owner was faster.
+            StoreUnavailable: the store did not take the record.
+        """
+        entries: list[Entry] = [fence(history)]
+        if answer_of(history) is None:
+            entries += failed(history, error, self._clock.now_ms())
+        await self._notifier.append(history, entries)
+        if history.state.phase != "ended":
+            await self.finish(history)
+
+    async def end(self, history: History, error: RunError) -> None:
+        """End an owned run: with its answer if that is known, else with the error.
+
+        Raises:
+            Demoted: another owner was faster.
+            StoreUnavailable: the store did not take the record.
+        """
+        if answer_of(history) is not None:
+            return await self.finish(history)
+        return await self._notifier.append(history, failed(history, error, self._clock.now_ms()))
+
+    async def finish(self, history: History) -> None:
+        """End an owned run with the answer its last checkpoint holds.
+
+        Raises:
+            Demoted: another owner was faster.
+            StoreUnavailable: the store did not take the record.
+        """
+        await self._notifier.append(history, completed(history, self._clock.now_ms()))
+
+    async def settle(self, run: Run, history: History) -> None:
+        """Note the end of an ended run, and send the next turn of its thread."""
+        status = history.state.status
+        try:
+            await self._runs.settle(run.user, run.run_id, status)
+            await self.send_head(run)
+        except StoreUnavailable:
+            self._log.event("run_retried", run_id=run.run_id, reason="settle")
+            raise
+        self._log.event(
+            "run_settled",
+            run_id=run.run_id,
+            status=status,
+            events=history.state.last_seq,
+            elapsed_ms=self._clock.now_ms() - run.created_ms,
+        )
+
+    async def send_head(self, run: Run) -> None:
+        """Send the first open turn of a run's thread; sending one that runs already is harmless."""
+        head = await self._runs.head(run.user, run.thread_id)
+        if head is not None:
+            await self._queue.send(Job(head.user, head.run_id))

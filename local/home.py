@@ -1,0 +1,126 @@
+"""Composes the one-machine home: the same use cases as on AWS, with SQLite and aiohttp below them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent_runner.engine import Budget, Engine
+from agent_runner.model import ModelClient
+from agent_runner.registry import Registry
+from agent_runner.supervisor import Supervisor
+from agent_runner.tool_executor import ToolExecutor
+from connect.admission import Admission, Doors
+from local.database import Database
+from local.gateway import SocketGateway
+from local.http import LOCAL_USER, HttpFace
+from local.settings import LocalSettings
+from local.socket import SocketRules
+from local.sqlite_connection_store import SqliteConnectionStore
+from local.sqlite_journal import SqliteJournal
+from local.sqlite_run_queue import SqliteRunQueue
+from local.sqlite_run_store import SqliteRunStore
+from local.sqlite_ticket_store import SqliteTicketStore
+from local.worker import Worker
+from message.accept import Accept
+from message.answer import Answer
+from message.cancel import Cancel
+from message.dispatch import Dispatch
+from message.ping import Ping
+from message.resume import Resume
+from playbyplay.adapters.system import SystemClock, SystemIds
+from playbyplay.domain.timing import ONE_MACHINE, Timing
+from playbyplay.notifier import Notifier
+from playbyplay.observability import JsonLog
+from playbyplay.ports import Clock, Ids, Log
+from playbyplay.settlement import Settlement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a test or a bench may bring instead of the usual."""
+
+    registry: Registry | None = None
+    model: ModelClient | None = None
+    timing: Timing = ONE_MACHINE
+    clock: Clock | None = None
+    ids: Ids | None = None
+    log: Log | None = None
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The composed parts that have a life of their own."""
+
+    runs: SqliteRunStore
+    queue: SqliteRunQueue
+    connections: SqliteConnectionStore
+    gateway: SocketGateway
+    worker: Worker
+    face: HttpFace
+    log: Log
+
+
+def build(
+    settings: LocalSettings, parts: Parts, *, database: Database, model: ModelClient, shop: Path, host: str, port: int
+) -> Home:
+    """Return the home on an open database; nothing runs yet.
+
+    Args:
+        settings: what can be set.
+        parts: what is brought instead of the usual.
+        database: where everything is kept.
+        model: who answers.
+        shop: the database that database_analyzer analyses.
+        host: the page's host, for the origins a browser may come from.
+        port: the page's port.
+    """
+    clock, ids, timing = parts.clock or SystemClock(), parts.ids or SystemIds(), parts.timing
+    log = parts.log or JsonLog(clock)
+    journal, runs, queue = SqliteJournal(database), SqliteRunStore(database), SqliteRunQueue(database)
+    connections, gateway = SqliteConnectionStore(database), SocketGateway()
+    notifier = Notifier(
+        journal=journal, connections=connections, gateway=gateway, clock=clock, ids=ids, log=log, timing=timing
+    )
+    settlement = Settlement(runs=runs, queue=queue, notifier=notifier, clock=clock, log=log)
+    supervisor = Supervisor(
+        runs=runs,
+        journal=journal,
+        notifier=notifier,
+        settlement=settlement,
+        cancels=runs,
+        engine=Engine(parts.registry or Registry.discover(), parts.budget or Budget()),
+        tools=ToolExecutor(resources={"database": str(shop)}, clock=clock, log=log),
+        model=model,
+        clock=clock,
+        ids=ids,
+        log=log,
+        timing=timing,
+    )
+    dispatch = Dispatch(
+        accept=Accept(runs=runs, queue=queue, notifier=notifier, clock=clock, ids=ids, log=log, timing=timing),
+        resume=Resume(runs=runs, journal=journal, connections=connections, notifier=notifier, clock=clock),
+        cancel=Cancel(runs=runs, journal=journal, settlement=settlement, clock=clock, ids=ids, timing=timing),
+        answer=Answer(journal=journal),
+        ping=Ping(runs=runs, journal=journal, connections=connections, clock=clock),
+        clock=clock,
+        log=log,
+    )
+    admission = Admission(
+        doors=Doors(origins=frozenset({f"http://{host}:{port}", f"http://localhost:{port}"}), guest=LOCAL_USER),
+        tickets=SqliteTicketStore(database, clock),
+        connections=connections,
+        gateway=gateway,
+        clock=clock,
+        ids=ids,
+        log=log,
+    )
+    rules = SocketRules(settings=settings, dispatch=dispatch, gateway=gateway, ids=ids, log=log)
+    return Home(
+        runs=runs,
+        queue=queue,
+        connections=connections,
+        gateway=gateway,
+        worker=Worker(queue=queue, supervisor=supervisor, log=log, concurrent_runs=settings.concurrent_runs),
+        face=HttpFace(settings=settings, admission=admission, gateway=gateway, rules=rules, model_name=model.name),
+        log=log,
+    )
