@@ -1,7 +1,9 @@
-"""One SQLite file, one writer thread, group commit: many writes share one disk flush.
+"""One SQLite file with group commit: writes that arrive together share one flush to the disk.
 
-Each write runs in its own savepoint, so one whose condition fails spares its neighbours. A commit
-that fails is an unknown outcome for all of them. Readers see only what is committed.
+Statements run on the event loop's thread, where they cost microseconds; the flush, which may take
+milliseconds, runs in the writer thread, and what arrives meanwhile makes the next batch. Each write
+has its own savepoint: one whose condition fails spares its neighbours. A commit that fails is an
+unknown outcome for all of them.
 """
 
 import asyncio
@@ -10,13 +12,14 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from playbyplay.errors import OutcomeUnknown, PlaybyplayError, StoreUnavailable
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
-_MAX_BATCH = 256
+MAX_BATCH = 128
+LINGER_S = 0.005  # how long writes that nobody waits for may stay unflushed
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     user TEXT NOT NULL, run_id TEXT NOT NULL, thread_id TEXT NOT NULL, turn INTEGER NOT NULL,
@@ -37,7 +40,6 @@ CREATE TABLE IF NOT EXISTS journal (
     last_seq INTEGER NOT NULL, entries TEXT NOT NULL,
     PRIMARY KEY (user, run_id, pos)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS jobs (job_id INTEGER PRIMARY KEY, user TEXT NOT NULL, run_id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS connections (
     connection_id TEXT PRIMARY KEY, user TEXT NOT NULL, opened_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
     lagging INTEGER NOT NULL
@@ -50,20 +52,33 @@ CREATE TABLE IF NOT EXISTS tickets (
 """
 
 
-class _Write(Generic[T]):
+class _Write:
     """An operation on its way to the disk, and who waits for it."""
 
-    __slots__ = ("error", "future", "operation", "result")
+    __slots__ = ("durable", "error", "future", "operation", "result", "savepoint")
 
-    def __init__(self, operation: Operation[T], future: "asyncio.Future[T]") -> None:
+    def __init__(
+        self, operation: Operation[Any], future: "asyncio.Future[Any]", *, durable: bool, savepoint: bool
+    ) -> None:
         self.operation = operation
         self.future = future
-        self.result: T | None = None
+        self.durable = durable
+        self.savepoint = savepoint
+        self.result: Any = None
         self.error: BaseException | None = None
+
+    def resolve(self) -> None:
+        """Tell the one who waits, if there still is one."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
 
 
 class Database:
-    """The file.
+    """The file. Made and used on one event loop.
 
     Args:
         path: of the database file; made if missing.
@@ -74,21 +89,26 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._loop = asyncio.get_running_loop()
-        self._writes: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
+        self._waiting: list[_Write] = []
+        self._unflushed: list[_Write] = []
+        self._flushing = False
+        self._scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._commits: queue.SimpleQueue[bool] = queue.SimpleQueue()
         try:
             self._writer = _open(path)
             self._writer.executescript(_SCHEMA)
             self._reader = _open(path)
         except sqlite3.Error as error:
             raise StoreUnavailable(f"cannot open the database: {error}") from error
-        self._thread = threading.Thread(target=self._write_forever, name="sqlite-writer", daemon=True)
+        self._thread = threading.Thread(target=self._flush_forever, name="sqlite-writer", daemon=True)
         self._thread.start()
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of a query over what is committed.
+        """Return the rows of a query over what is on the disk.
 
-        It runs on the caller's thread: every query here is a bounded range of an index, microseconds
-        from the page cache, less than a hop to another thread would cost.
+        Every query here is a bounded range of an index: microseconds from the page cache, less than
+        a hop to another thread would cost.
 
         Raises:
             StoreUnavailable: SQLite could not answer.
@@ -99,73 +119,130 @@ class Database:
             raise StoreUnavailable(str(error)) from error
 
     async def write(self, operation: Operation[T]) -> T:
-        """Run an operation in the writer's next transaction; return when it is on the disk.
+        """Run an operation in the next transaction; return when it is on the disk.
 
         Raises:
             PlaybyplayError: what the operation raised; none of its writes took effect.
             StoreUnavailable: it did not take effect.
             OutcomeUnknown: the commit failed half-way.
         """
-        write: _Write[T] = _Write(operation, self._loop.create_future())
-        self._writes.put(write)
-        return await write.future
+        return await self._enqueue(operation, durable=True)
 
-    def close(self) -> None:
+    async def execute(self, sql: str, parameters: Sequence[object]) -> None:
+        """Run one statement in the next transaction; return when it is on the disk.
+
+        One statement needs no savepoint: SQLite undoes a failed one by itself.
+
+        Raises:
+            sqlite3.IntegrityError: its condition failed; it did not take effect.
+            StoreUnavailable: it did not take effect.
+            OutcomeUnknown: the commit failed half-way.
+        """
+        await self._enqueue(lambda connection: connection.execute(sql, parameters), durable=True, savepoint=False)
+
+    async def apply(self, operation: Operation[T]) -> T:
+        """Run an operation after all before it; it is on the disk with the next write, or 5 ms later.
+
+        For reads that must see every write, and for writes a crash may forget: leases, caches.
+
+        Raises:
+            PlaybyplayError: what the operation raised; none of its writes took effect.
+            StoreUnavailable: it did not take effect.
+        """
+        return await self._enqueue(operation, durable=False)
+
+    async def close(self) -> None:
         """Finish what was asked for and close the file."""
-        self._writes.put(None)
-        self._thread.join()
+        await self.write(lambda _connection: None)
+        self._commits.put(False)
+        await asyncio.to_thread(self._thread.join)
         self._writer.close()
         self._reader.close()
 
-    def _write_forever(self) -> None:
-        while (batch := self._next_batch()) is not None:
-            self._commit(batch)
-            if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(_resolve, batch)
+    def _enqueue(self, operation: Operation[T], *, durable: bool, savepoint: bool = True) -> "asyncio.Future[T]":
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._waiting.append(_Write(operation, future, durable=durable, savepoint=savepoint))
+        if not self._flushing and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._take)  # what else this turn of the loop brings joins the batch
+        return future
 
-    def _next_batch(self) -> list[_Write[Any]] | None:
-        first = self._writes.get()
-        if first is None:
+    def _take(self) -> None:
+        """Run what waits; flush if somebody waits for the disk."""
+        self._scheduled = False
+        if self._flushing or not self._waiting:
             return None
-        batch = [first]
-        while len(batch) < _MAX_BATCH:
-            try:
-                following = self._writes.get_nowait()
-            except queue.Empty:
-                break
-            if following is None:
-                self._writes.put(None)
-                break
-            batch.append(following)
-        return batch
-
-    def _commit(self, batch: list[_Write[Any]]) -> None:
+        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
+            if not self._writer.in_transaction:
+                self._writer.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            return _fail(batch, StoreUnavailable(str(error)))
+            _fail(batch, StoreUnavailable(str(error)))
+            return self._enqueue_rest()
         for write in batch:
-            self._apply(write)
-        try:
-            self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
-            _fail(batch, OutcomeUnknown(str(error)))
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
+            self._run(write)
+            if not write.durable:
+                write.resolve()
+        self._unflushed += batch
+        if any(write.durable for write in batch):
+            return self._flush()
+        if self._timer is None:
+            self._timer = self._loop.call_later(LINGER_S, self._flush)
+        return self._enqueue_rest()
 
-    def _apply(self, write: _Write[Any]) -> None:
-        self._writer.execute("SAVEPOINT operation")
+    def _enqueue_rest(self) -> None:
+        if self._waiting and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._take)
+
+    def _run(self, write: _Write) -> None:
         try:
-            write.result = write.operation(self._writer)
-        except PlaybyplayError as error:
+            write.result = self._in_savepoint(write.operation) if write.savepoint else write.operation(self._writer)
+        except sqlite3.IntegrityError as error:
             write.error = error
         except sqlite3.Error as error:
             write.error = StoreUnavailable(str(error))
-        except Exception as error:  # noqa: BLE001 - a bug in one operation must not take its neighbours along
+        except Exception as error:  # noqa: BLE001 - a failing operation must not take its neighbours along
             write.error = error
-        if write.error is not None and self._writer.in_transaction:
+
+    def _in_savepoint(self, operation: Operation[T]) -> T:
+        self._writer.execute("SAVEPOINT operation")
+        try:
+            return operation(self._writer)
+        except BaseException:
             self._writer.execute("ROLLBACK TO operation")
-        self._writer.execute("RELEASE operation")
+            raise
+        finally:
+            self._writer.execute("RELEASE operation")
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._flushing and self._unflushed:
+            self._flushing = True
+            self._commits.put(True)
+
+    def _flush_forever(self) -> None:
+        while self._commits.get():
+            error: sqlite3.Error | None = None
+            try:
+                self._writer.execute("COMMIT")
+            except sqlite3.Error as failed:
+                error = failed
+            if self._loop.is_closed():
+                return
+            self._loop.call_soon_threadsafe(self._flushed, error)
+
+    def _flushed(self, error: sqlite3.Error | None) -> None:
+        batch, self._unflushed, self._flushing = self._unflushed, [], False
+        if error is not None:
+            _fail(batch, OutcomeUnknown(str(error)))
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+        for write in batch:
+            write.resolve()
+        self._enqueue_rest()
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -177,16 +254,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _fail(batch: list[_Write[Any]], error: PlaybyplayError) -> None:
+def _fail(batch: list[_Write], error: PlaybyplayError) -> None:
     for write in batch:
         write.error = write.error or error
-
-
-def _resolve(batch: list[_Write[Any]]) -> None:
-    for write in batch:
-        if write.future.done():
-            continue  # nobody waits any more
-        if write.error is not None:
-            write.future.set_exception(write.error)
-        else:
-            write.future.set_result(write.result)
+        write.resolve()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from agent_runner.engine import Budget, Engine
 from agent_runner.model import ModelClient
@@ -12,11 +13,11 @@ from connect.admission import Admission, Doors
 from local.database import Database
 from local.gateway import SocketGateway
 from local.http import LOCAL_USER, HttpFace
+from local.run_queue import LocalRunQueue
 from local.settings import LocalSettings
 from local.socket import SocketRules
 from local.sqlite_connection_store import SqliteConnectionStore
 from local.sqlite_journal import SqliteJournal
-from local.sqlite_run_queue import SqliteRunQueue
 from local.sqlite_run_store import SqliteRunStore
 from local.sqlite_ticket_store import SqliteTicketStore
 from local.worker import Worker
@@ -44,6 +45,7 @@ class Parts:
     clock: Clock | None = None
     ids: Ids | None = None
     log: Log | None = None
+    log_stream: TextIO | None = None
     budget: Budget | None = None
 
 
@@ -52,7 +54,7 @@ class Home:
     """The composed parts that have a life of their own."""
 
     runs: SqliteRunStore
-    queue: SqliteRunQueue
+    queue: LocalRunQueue
     connections: SqliteConnectionStore
     gateway: SocketGateway
     worker: Worker
@@ -75,8 +77,8 @@ def build(
         port: the page's port.
     """
     clock, ids, timing = parts.clock or SystemClock(), parts.ids or SystemIds(), parts.timing
-    log = parts.log or JsonLog(clock)
-    journal, runs, queue = SqliteJournal(database), SqliteRunStore(database), SqliteRunQueue(database)
+    log = parts.log or JsonLog(clock, parts.log_stream)
+    journal, runs, queue = SqliteJournal(database), SqliteRunStore(database), LocalRunQueue()
     connections, gateway = SqliteConnectionStore(database), SocketGateway()
     notifier = Notifier(
         journal=journal, connections=connections, gateway=gateway, clock=clock, ids=ids, log=log, timing=timing

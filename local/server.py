@@ -59,7 +59,10 @@ class Server:
         async with contextlib.AsyncExitStack() as closing:
             home = await self._open(closing)
             await home.connections.clear()
-            self.waiting_jobs = await home.queue.recover(await home.runs.recover())
+            left = await home.runs.recover()
+            for job in left:
+                await home.queue.send(job)
+            self.waiting_jobs = len(left)
             working = asyncio.create_task(home.worker.work())
             closing.push_async_callback(_end, working)
             self._closing = closing.pop_all()
@@ -81,7 +84,7 @@ class Server:
         model = self._parts.model or await self._model(closing)
         self.model_name = model.name
         database = Database(settings.data / "playbyplay.sqlite3")
-        closing.callback(database.close)
+        closing.push_async_callback(database.close)
         home = build(settings, self._parts, database=database, model=model, shop=shop, host=HOST, port=self.port)
         runner = web.AppRunner(home.face.app(), access_log=None, handle_signals=False, shutdown_timeout=2.0)
         await runner.setup()

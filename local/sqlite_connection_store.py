@@ -1,9 +1,18 @@
-"""Connections in SQLite: none of them outlives the process, so it begins with none."""
+"""Connections in SQLite, and in memory for the path of every event.
+
+No connection outlives the process and no other process writes the table, so it begins empty and
+what memory says is what the table says.
+"""
 
 import sqlite3
+from dataclasses import replace
 
 from local.database import Database
 from playbyplay.domain.connection import MAX_PER_USER, Session, Subscriber
+
+_INSERT = "INSERT INTO connections (connection_id, user, opened_ms, expires_ms, lagging) VALUES (?, ?, ?, ?, 0)"
+_DELETE = "DELETE FROM connections WHERE connection_id = ?"
+_MARK = "UPDATE connections SET lagging = ? WHERE connection_id = ?"
 
 
 class SqliteConnectionStore:
@@ -11,6 +20,8 @@ class SqliteConnectionStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._users: dict[str, str] = {}  # by connection
+        self._subscribers: dict[str, dict[str, Subscriber]] = {}  # by user, oldest first
 
     async def clear(self) -> None:
         """Forget the connections of the process before this one."""
@@ -18,49 +29,46 @@ class SqliteConnectionStore:
 
     async def add(self, connection_id: str, session: Session, *, now_ms: int) -> list[str]:
         """Remember a connection; return the oldest ones that had to give way."""
-        if self._database.read("SELECT 1 FROM connections WHERE connection_id = ?", (connection_id,)):
+        if connection_id in self._users:
             return []
+        mine = self._subscribers.setdefault(session.user, {})
+        oldest = list(mine)[: max(0, len(mine) + 1 - MAX_PER_USER)]
+        for one in oldest:
+            self._forget(one)
+        self._users[connection_id] = session.user
+        self._subscribers.setdefault(session.user, {})[connection_id] = Subscriber(connection_id, now_ms)
 
-        def add(connection: sqlite3.Connection) -> list[str]:
-            connection.execute(
-                "INSERT OR IGNORE INTO connections (connection_id, user, opened_ms, expires_ms, lagging)"
-                " VALUES (?, ?, ?, ?, 0)",
-                (connection_id, session.user, now_ms, session.expires_ms),
-            )
-            oldest = connection.execute(
-                "SELECT connection_id FROM connections WHERE user = ? AND connection_id <> ?"
-                " ORDER BY opened_ms DESC, connection_id DESC LIMIT -1 OFFSET ?",
-                (session.user, connection_id, MAX_PER_USER - 1),
-            ).fetchall()
-            connection.executemany("DELETE FROM connections WHERE connection_id = ?", oldest)
-            return [row[0] for row in oldest]
+        def add(connection: sqlite3.Connection) -> None:
+            connection.execute(_INSERT, (connection_id, session.user, now_ms, session.expires_ms))
+            connection.executemany(_DELETE, [(one,) for one in oldest])
 
-        return await self._database.write(add)
+        await self._database.apply(add)
+        return oldest
 
     async def remove(self, connection_id: str) -> None:
         """Forget a connection."""
-        await self._database.write(
-            lambda connection: (
-                connection.execute("DELETE FROM connections WHERE connection_id = ?", (connection_id,)).rowcount
-            )
-        )
+        if self._forget(connection_id):
+            await self._database.apply(lambda connection: connection.execute(_DELETE, (connection_id,)).rowcount)
 
     async def subscribers(self, user: str) -> list[Subscriber]:
         """Return a user's connections."""
-        rows = self._database.read(
-            "SELECT connection_id, opened_ms, lagging FROM connections WHERE user = ? ORDER BY opened_ms", (user,)
-        )
-        return [Subscriber(connection_id, opened_ms, bool(lagging)) for connection_id, opened_ms, lagging in rows]
+        return list(self._subscribers.get(user, {}).values())
 
     async def mark_lagging(self, connection_id: str, *, lagging: bool) -> None:
         """Note that a connection missed a live frame, or that it has resumed."""
-        marked = self._database.read("SELECT lagging FROM connections WHERE connection_id = ?", (connection_id,))
-        if not marked or bool(marked[0][0]) == lagging:
+        user = self._users.get(connection_id)
+        if user is None or self._subscribers[user][connection_id].lagging == lagging:
             return
-        await self._database.write(
-            lambda connection: (
-                connection.execute(
-                    "UPDATE connections SET lagging = ? WHERE connection_id = ?", (lagging, connection_id)
-                ).rowcount
-            )
-        )
+        mine = self._subscribers[user]
+        mine[connection_id] = replace(mine[connection_id], lagging=lagging)
+        await self._database.apply(lambda connection: connection.execute(_MARK, (lagging, connection_id)).rowcount)
+
+    def _forget(self, connection_id: str) -> bool:
+        user = self._users.pop(connection_id, None)
+        if user is None:
+            return False
+        mine = self._subscribers[user]
+        del mine[connection_id]
+        if not mine:
+            del self._subscribers[user]
+        return True

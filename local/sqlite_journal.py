@@ -19,13 +19,10 @@ class SqliteJournal:
         """Insert a record; a taken slot breaks the primary key."""
         row = record_row(user, run_id, record)
 
-        def insert(connection: sqlite3.Connection) -> None:
-            try:
-                connection.execute(INSERT, row)
-            except sqlite3.IntegrityError:
-                raise SlotTaken(f"slot {record.pos} is not empty") from None
-
-        await self._database.write(insert)
+        try:
+            await self._database.execute(INSERT, row)
+        except sqlite3.IntegrityError:
+            raise SlotTaken(f"slot {record.pos} is not empty") from None
 
     async def read(self, user: str, run_id: str, *, from_pos: int = 0) -> list[Record]:
         """Return the records from a position on."""
@@ -46,5 +43,4 @@ class SqliteJournal:
 
 def record_row(user: str, run_id: str, record: Record) -> tuple[str, str, int, int, str, int, str]:
     """Return a record as the columns of its row; the entries as JSON, absent fields omitted."""
-    entries = ENTRIES.dump_json(record.entries, exclude_none=True).decode()
-    return user, run_id, record.pos, record.epoch, record.token, record.last_seq, entries
+    return user, run_id, record.pos, record.epoch, record.token, record.last_seq, record.entries_json()

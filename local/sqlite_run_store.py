@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections import defaultdict
-from dataclasses import astuple, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 from local.database import Database
@@ -14,7 +14,8 @@ from playbyplay.errors import Refused
 from playbyplay.ports import Acceptance, Accepted, Acquired, Job, NotAcquired
 from playbyplay.protocol.base import RunStatus
 
-_COLUMNS = ", ".join(field.name for field in fields(Run))
+_FIELDS = tuple(field.name for field in fields(Run))
+_COLUMNS = ", ".join(_FIELDS)
 _SELECT = f"SELECT {_COLUMNS} FROM runs"
 _INSERT = f"INSERT INTO runs ({_COLUMNS}) VALUES ({', '.join('?' for _ in fields(Run))})"
 _OPEN = "status IN ('queued', 'running')"
@@ -24,6 +25,13 @@ UPDATE runs SET owner = ?, lease_until_ms = ?, attempts = attempts + 1, status =
 WHERE {_OWN_KEY} AND {_OPEN} AND (owner IS NULL OR lease_until_ms <= ?) RETURNING {_COLUMNS}
 """
 _SETTLE = f"UPDATE runs SET status = ?, owner = NULL, lease_until_ms = 0 WHERE {_OWN_KEY} AND {_OPEN}"
+_RELEASE = f"UPDATE runs SET owner = NULL, lease_until_ms = 0 WHERE {_OWN_KEY} AND owner = ?"
+_GET = f"{_SELECT} WHERE {_OWN_KEY}"
+_FIND = f"{_SELECT} WHERE user = ? AND client_message_id = ?"
+_HEAD = f"{_SELECT} WHERE user = ? AND thread_id = ? AND {_OPEN} ORDER BY turn LIMIT 1"
+_TURNS = f"{_SELECT} WHERE user = ? AND thread_id = ? AND turn BETWEEN ? AND ? ORDER BY turn"
+_OPEN_RUNS = f"{_SELECT} WHERE user = ? AND {_OPEN} ORDER BY created_ms, run_id LIMIT ?"
+_AHEAD = f"SELECT count(*) FROM runs WHERE user = ? AND thread_id = ? AND turn < ? AND {_OPEN}"
 _MARK_CANCEL = f"UPDATE runs SET cancel = 1 WHERE {_OWN_KEY} AND {_OPEN}"
 
 
@@ -33,6 +41,7 @@ class SqliteRunStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._watches: dict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        self._cancelled: set[str] = set()  # of this process's open runs; the row tells the next process
 
     async def accept(self, acceptance: Acceptance) -> Accepted:
         """Write the run, its turn and record 0, or find the run this message made before."""
@@ -40,17 +49,12 @@ class SqliteRunStore:
 
     async def find(self, user: str, client_message_id: str) -> Accepted | None:
         """Return what a message made, as a duplicate."""
-        rows = self._database.read(f"{_SELECT} WHERE user = ? AND client_message_id = ?", (user, client_message_id))
-        if not rows:
-            return None
-        run = _run(rows[0])
-        ahead = self._database.read(*_ahead(run))
-        return Accepted(run, duplicate=True, position=ahead[0][0])
+        return await self._database.apply(lambda connection: _find(connection, user, client_message_id))
 
     async def get(self, user: str, run_id: str) -> Run | None:
         """Return a run."""
-        rows = self._database.read(f"{_SELECT} WHERE user = ? AND run_id = ?", (user, run_id))
-        return _run(rows[0]) if rows else None
+        found = await self._select(_GET, (user, run_id))
+        return found[0] if found else None
 
     async def acquire(
         self, user: str, run_id: str, owner: str, *, now_ms: int, lease_until_ms: int
@@ -61,12 +65,12 @@ class SqliteRunStore:
             row = connection.execute(_ACQUIRE, (owner, lease_until_ms, user, run_id, now_ms)).fetchone()
             if row is not None:
                 return Acquired(_run(row))
-            row = connection.execute(f"{_SELECT} WHERE user = ? AND run_id = ?", (user, run_id)).fetchone()
+            row = connection.execute(_GET, (user, run_id)).fetchone()
             if row is None:
                 return NotAcquired("unknown")
             return NotAcquired("held" if _run(row).is_open else "closed")
 
-        return await self._database.write(acquire)
+        return await self._database.apply(acquire)
 
     async def renew(self, user: str, run_id: str, owner: str, *, lease_until_ms: int, reset_attempts: bool) -> bool:
         """Prolong an own lease."""
@@ -79,7 +83,7 @@ class SqliteRunStore:
             )
             return changed.rowcount == 1
 
-        return await self._database.write(renew)
+        return await self._database.apply(renew)
 
     async def release(self, user: str, run_id: str, owner: str) -> None:
         """Give an own lease back."""
@@ -97,53 +101,54 @@ class SqliteRunStore:
 
         def mark(connection: sqlite3.Connection) -> Run | None:
             connection.execute(_MARK_CANCEL, (user, run_id))
-            row = connection.execute(f"{_SELECT} WHERE user = ? AND run_id = ?", (user, run_id)).fetchone()
+            row = connection.execute(_GET, (user, run_id)).fetchone()
             return _run(row) if row is not None else None
 
         run = await self._database.write(mark)
         if run is not None and run.cancel:
+            self._cancelled.add(run_id)
             for watch in self._watches.pop(run_id, ()):
                 if not watch.done():
                     watch.set_result(None)
         return run
 
-    async def requested(self, user: str, run_id: str) -> None:
-        """Return when the run is marked for cancelling."""
-        watch = asyncio.get_running_loop().create_future()
-        self._watches[run_id].add(watch)
-        try:
-            run = await self.get(user, run_id)
-            if run is None or not run.cancel:
-                await watch
-        finally:
-            watches = self._watches.get(run_id)
-            if watches is not None:
-                watches.discard(watch)
-                if not watches:
-                    del self._watches[run_id]
+    def requested(self, user: str, run_id: str) -> asyncio.Future[None]:  # noqa: ARG002 - run ids are unique
+        """Return what is done when the run is marked for cancelling."""
+        watch: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if run_id in self._cancelled:
+            watch.set_result(None)
+        else:
+            self._watches[run_id].add(watch)
+        return watch
 
-    async def settle(self, user: str, run_id: str, status: RunStatus) -> None:
-        """Note that a run has ended."""
-        await self._database.write(lambda connection: connection.execute(_SETTLE, (status, user, run_id)).rowcount)
+    async def settle(self, run: Run, status: RunStatus) -> Run | None:
+        """Note that a run has ended; return the first open turn of its thread."""
+        self._cancelled.discard(run.run_id)
+        self._watches.pop(run.run_id, None)
+
+        def settle(connection: sqlite3.Connection) -> Run | None:
+            connection.execute(_SETTLE, (status, run.user, run.run_id))
+            row = connection.execute(_HEAD, (run.user, run.thread_id)).fetchone()
+            return _run(row) if row is not None else None
+
+        return await self._database.apply(settle)
 
     async def head(self, user: str, thread_id: str) -> Run | None:
         """Return the first open turn of a thread."""
-        rows = self._database.read(
-            f"{_SELECT} WHERE user = ? AND thread_id = ? AND {_OPEN} ORDER BY turn LIMIT 1", (user, thread_id)
-        )
-        return _run(rows[0]) if rows else None
+        found = await self._select(_HEAD, (user, thread_id))
+        return found[0] if found else None
 
     async def turns(self, user: str, thread_id: str, *, from_turn: int, to_turn: int | None = None) -> list[Run]:
         """Return runs of a thread by turn."""
-        rows = self._database.read(
-            f"{_SELECT} WHERE user = ? AND thread_id = ? AND turn >= ? AND turn <= ? ORDER BY turn",
-            (user, thread_id, from_turn, to_turn if to_turn is not None else 2**62),
-        )
-        return [_run(row) for row in rows]
+        return await self._select(_TURNS, (user, thread_id, from_turn, 2**62 if to_turn is None else to_turn))
 
     async def open_runs(self, user: str, *, limit: int) -> list[Run]:
         """Return a user's open runs, oldest first."""
-        rows = self._database.read(f"{_SELECT} WHERE user = ? AND {_OPEN} ORDER BY created_ms LIMIT ?", (user, limit))
+        return await self._select(_OPEN_RUNS, (user, limit))
+
+    async def _select(self, sql: str, parameters: tuple[object, ...]) -> list[Run]:
+        """Return runs as they are after every write asked for so far."""
+        rows = await self._database.apply(lambda connection: connection.execute(sql, parameters).fetchall())
         return [_run(row) for row in rows]
 
     async def recover(self) -> list[Job]:
@@ -160,17 +165,22 @@ class SqliteRunStore:
         return [Job(user, run_id) for user, run_id, _turn in rows]
 
 
+def _find(connection: sqlite3.Connection, user: str, client_message_id: str) -> Accepted | None:
+    row = connection.execute(_FIND, (user, client_message_id)).fetchone()
+    if row is None:
+        return None
+    run = _run(row)
+    return Accepted(run, duplicate=True, position=_ahead(connection, run))
+
+
 def _accept(connection: sqlite3.Connection, acceptance: Acceptance) -> Accepted:
     wanted = acceptance.run
     if wanted.client_message_id is not None:
-        row = connection.execute(
-            f"{_SELECT} WHERE user = ? AND client_message_id = ?", (wanted.user, wanted.client_message_id)
-        ).fetchone()
-        if row is not None:
-            before = _run(row)
-            return Accepted(before, duplicate=True, position=connection.execute(*_ahead(before)).fetchone()[0])
+        before = _find(connection, wanted.user, wanted.client_message_id)
+        if before is not None:
+            return before
     run = replace(wanted, turn=_take_turn(connection, acceptance))
-    connection.execute(_INSERT, astuple(run))
+    connection.execute(_INSERT, [getattr(run, name) for name in _FIELDS])
     entry = InputEntry(
         thread_id=run.thread_id,
         turn=run.turn,
@@ -180,7 +190,7 @@ def _accept(connection: sqlite3.Connection, acceptance: Acceptance) -> Accepted:
     )
     record = History(run.user, run.run_id).record(acceptance.token, [entry])
     connection.execute(INSERT, record_row(run.user, run.run_id, record))
-    position = 0 if acceptance.new_thread else connection.execute(*_ahead(run)).fetchone()[0]
+    position = 0 if acceptance.new_thread else _ahead(connection, run)
     return Accepted(run, duplicate=False, position=position)
 
 
@@ -197,10 +207,9 @@ def _take_turn(connection: sqlite3.Connection, acceptance: Acceptance) -> int:
     return int(row[0])
 
 
-def _ahead(run: Run) -> tuple[str, tuple[object, ...]]:
-    """Return the query that counts the open turns before a run."""
-    query = f"SELECT count(*) FROM runs WHERE user = ? AND thread_id = ? AND turn < ? AND {_OPEN}"
-    return query, (run.user, run.thread_id, run.turn)
+def _ahead(connection: sqlite3.Connection, run: Run) -> int:
+    """Count the open turns before a run."""
+    return int(connection.execute(_AHEAD, (run.user, run.thread_id, run.turn)).fetchone()[0])
 
 
 def _run(row: tuple[Any, ...]) -> Run:

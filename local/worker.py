@@ -3,7 +3,7 @@
 import asyncio
 
 from agent_runner.supervisor import Supervisor
-from local.sqlite_run_queue import QueuedJob, SqliteRunQueue
+from local.run_queue import LocalRunQueue, QueuedJob
 from playbyplay.errors import PlaybyplayError
 from playbyplay.ports import Log
 
@@ -17,7 +17,7 @@ class Worker:
         concurrent_runs: how many runs are worked on at a time.
     """
 
-    def __init__(self, *, queue: SqliteRunQueue, supervisor: Supervisor, log: Log, concurrent_runs: int) -> None:
+    def __init__(self, *, queue: LocalRunQueue, supervisor: Supervisor, log: Log, concurrent_runs: int) -> None:
         self._queue = queue
         self._supervisor = supervisor
         self._log = log
@@ -40,9 +40,7 @@ class Worker:
     async def _do(self, queued: QueuedJob) -> None:
         try:
             retry_s = await self._supervisor.run(queued.job, queued)
-            if retry_s is None:
-                await self._queue.delete(queued)
-            else:
+            if retry_s is not None:
                 self._queue.show_again(queued, retry_s)
         except PlaybyplayError as error:
             self._again(queued, error)

@@ -30,27 +30,31 @@ class Deltas:
         self._attempt = 0
         self._index = 0
         self._waiting = ""
-        self._flusher: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing: asyncio.Task[None] | None = None
 
     async def on_text(self, attempt: int, text: str) -> None:
         """Take a piece; a higher attempt starts over."""
         if attempt > self._attempt:
             self._attempt, self._index, self._waiting = attempt, 0, ""
         self._waiting += clean(text)
-        if self._flusher is None:
-            self._flusher = asyncio.create_task(self._flush_regularly())
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._timing.delta_s, self._start_flush)
 
     async def close(self) -> None:
-        """Send what waits and stop."""
-        if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.gather(self._flusher, return_exceptions=True)
-        await self._flush()
+        """Stop. What still waits is not sent: the event that supersedes it follows at once."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._flushing is not None:
+            await asyncio.gather(self._flushing, return_exceptions=True)
 
-    async def _flush_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(self._timing.delta_s)
-            await self._flush()
+    def _start_flush(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._flushing is not None and not self._flushing.done():  # a slow post: gather on
+            self._timer = loop.call_later(self._timing.delta_s, self._start_flush)
+            return
+        self._timer = None
+        self._flushing = loop.create_task(self._flush())
 
     async def _flush(self) -> None:
         while self._waiting:

@@ -5,6 +5,7 @@ its answer from what the tools returned. Same request, same response.
 """
 
 import asyncio
+import functools
 import json
 import math
 import re
@@ -115,6 +116,7 @@ def _choose(text: str, choices: Sequence[_Choice]) -> tuple[_Choice | None, list
     return best, best_shared
 
 
+@functools.lru_cache(maxsize=256)
 def _words(text: str) -> dict[str, str]:
     """Return the words that say something, by their stems, in the order of the text."""
     found = (word for word in _WORD.findall(text.lower().replace("_", " ")) if word not in _STOP)

@@ -112,12 +112,13 @@ class Supervisor:
 
     async def _run(self, job: Job, receipt: Receipt) -> float | None:
         owner, now_ms = self._ids.uuid(), self._clock.now_ms()
-        acquired, records = await asyncio.gather(
-            self._runs.acquire(
+        reading = asyncio.ensure_future(self._journal.read(job.user, job.run_id))  # beside the lease
+        try:
+            acquired = await self._runs.acquire(
                 job.user, job.run_id, owner, now_ms=now_ms, lease_until_ms=now_ms + int(self._timing.lease_s * 1000)
-            ),
-            self._journal.read(job.user, job.run_id),
-        )
+            )
+        finally:
+            records = await reading
         if isinstance(acquired, NotAcquired):
             return await self._not_acquired(job, acquired)
         run, history = acquired.run, History.of(job.user, job.run_id, records)

@@ -122,6 +122,7 @@ def schema_copy(database: ReadOnlyDatabase, limit_s: float) -> Iterator[SchemaCo
     Raises:
         sqlite3.Error: the schema cannot be read.
     """
+    # No statement cache: a plan prepared before an index came or went would be told again as it was.
     connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
     with closing(connection):
         yield SchemaCopy(connection, database, limit_s)

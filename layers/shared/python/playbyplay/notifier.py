@@ -59,14 +59,12 @@ class Notifier:
         record = history.record(self._ids.uuid(), entries)
         await self._commit(history, record)
         history.extend(record)
-        if record.events:
-            await self._fan_out(
-                history.user, history.run_id, [event.to_json() for event in record.events], record.last_seq
-            )
+        if record.frames:
+            await self._fan_out(history.user, history.run_id, record.frames, record.last_seq)
 
     async def tell(self, user: str, run_id: str, frame: Frame, *, last_seq: int, but: str | None = None) -> None:
         """Post a frame that is no event (a heartbeat, a delta, the user's input) to all subscribers but one."""
-        await self._fan_out(user, run_id, [frame.to_json()], last_seq, but=but)
+        await self._fan_out(user, run_id, (frame.to_json(),), last_seq, but=but)
 
     async def replay(self, connection_id: str, frames: Iterable[Event | Frame]) -> None:
         """Post frames to one connection, in order, flagged as a replay where they are events.
@@ -80,6 +78,8 @@ class Notifier:
 
     async def _commit(self, history: History, record: Record) -> None:
         """Append by condition; an unknown outcome is read back, never guessed."""
+        if await self._try_append(history, record):
+            return
         try:
             async with asyncio.timeout(self._timing.store_s):
                 while not await self._try_append(history, record):  # noqa: ASYNC110 - a back-off, nothing signals
@@ -105,7 +105,7 @@ class Notifier:
         return True
 
     async def _fan_out(
-        self, user: str, run_id: str, frames: list[str], last_seq: int, *, but: str | None = None
+        self, user: str, run_id: str, frames: Sequence[str], last_seq: int, *, but: str | None = None
     ) -> None:
         """Post in parallel across connections, serial within one."""
         try:
@@ -120,7 +120,9 @@ class Notifier:
         elif posts:
             await asyncio.gather(*posts)
 
-    async def _serve(self, connection_id: str, opened_ms: int, run_id: str, frames: list[str], last_seq: int) -> None:
+    async def _serve(
+        self, connection_id: str, opened_ms: int, run_id: str, frames: Sequence[str], last_seq: int
+    ) -> None:
         try:
             for text in frames:
                 await self._post_twice(connection_id, text)
@@ -135,29 +137,22 @@ class Notifier:
 
     async def _hint(self, connection_id: str, frame: Frame) -> None:
         try:
-            await self._post(connection_id, frame.to_json())
+            await self._gateway.post(connection_id, frame.to_json())
         except PostError:
             return  # the client's own ping finds the gap
 
     async def _post_twice(self, connection_id: str, text: str) -> None:
         try:
-            await self._post(connection_id, text)
+            await self._gateway.post(connection_id, text)
         except PostFailed:
             await asyncio.sleep(0.1 * (1 + self._ids.fraction()))
-            await self._post(connection_id, text)
+            await self._gateway.post(connection_id, text)
 
     async def _post_patiently(self, connection_id: str, text: str) -> None:
         """Post at the pace the connection can take."""
         for pause_s in _PACE_S:
             try:
-                return await self._post(connection_id, text)
+                return await self._gateway.post(connection_id, text)
             except PostFailed:
                 await asyncio.sleep(pause_s)
-        return await self._post(connection_id, text)
-
-    async def _post(self, connection_id: str, text: str) -> None:
-        try:
-            async with asyncio.timeout(self._timing.post_s):
-                await self._gateway.post(connection_id, text)
-        except TimeoutError:
-            raise PostFailed("timeout") from None
+        return await self._gateway.post(connection_id, text)

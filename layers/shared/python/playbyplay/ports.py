@@ -4,6 +4,7 @@ Every home brings its own: SQLite and aiohttp on one machine, DynamoDB, SQS and 
 One contract suite per port runs on all of them and on the fakes.
 """
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -151,8 +152,8 @@ class RunStore(Protocol):
         """Mark an open run for cancelling; return it as it stands, None if unknown."""
         ...
 
-    async def settle(self, user: str, run_id: str, status: RunStatus) -> None:
-        """Note that a run has ended. Repeats change nothing."""
+    async def settle(self, run: Run, status: RunStatus) -> Run | None:
+        """Note that a run has ended; return the first open turn of its thread. Repeats change nothing."""
         ...
 
     async def head(self, user: str, thread_id: str) -> Run | None:
@@ -199,8 +200,8 @@ class Receipt(Protocol):
 class CancelWatch(Protocol):
     """How an owner learns that its user asked for the end."""
 
-    async def requested(self, user: str, run_id: str) -> None:
-        """Return when the run is marked for cancelling, at once if it is already."""
+    def requested(self, user: str, run_id: str) -> Awaitable[None]:
+        """Return what is done when the run is marked for cancelling, at once if it is already."""
         ...
 
 
@@ -253,11 +254,11 @@ class Gateway(Protocol):
     """The sockets."""
 
     async def post(self, connection_id: str, text: str) -> None:
-        """Send one text frame.
+        """Send one text frame; takes 2 s at the most, whatever the connection does.
 
         Raises:
             ConnectionGone: the connection is closed.
-            PostFailed: it could not take the frame now.
+            PostFailed: it could not take the frame now, or not in time.
         """
         ...
 

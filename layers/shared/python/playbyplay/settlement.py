@@ -59,8 +59,9 @@ class Settlement:
         """Note the end of an ended run, and send the next turn of its thread."""
         status = history.state.status
         try:
-            await self._runs.settle(run.user, run.run_id, status)
-            await self.send_head(run)
+            head = await self._runs.settle(run, status)
+            if head is not None:
+                await self._queue.send(Job(head.user, head.run_id))
         except StoreUnavailable:
             self._log.event("run_retried", run_id=run.run_id, reason="settle")
             raise

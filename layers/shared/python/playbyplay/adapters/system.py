@@ -1,13 +1,14 @@
 """The clock, the ids and the chance of the machine it runs on."""
 
 import base64
+import os
 import random
 import secrets
 import threading
 import time
 
-_VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
+_LOW_62 = (1 << 62) - 1
 
 
 class SystemClock:
@@ -31,13 +32,11 @@ class SystemIds:
         Within one process a later id sorts higher: in the same millisecond the random tail of the
         one before is raised by one (RFC 9562, 6.2, method 2).
         """
-        fresh = (time.time_ns() // 1_000_000) << 74 | secrets.randbits(74)
+        fresh = (time.time_ns() // 1_000_000) << 74 | int.from_bytes(os.urandom(10), "big") >> 6
         with self._lock:
             self._last = fresh if fresh >> 74 > self._last >> 74 else self._last + 1
             value = self._last
-        high, low = value >> 62, value & ((1 << 62) - 1)
-        number = (high >> 12) << 80 | _VERSION_7 | (high & 0xFFF) << 64 | _VARIANT | low
-        text = f"{number:032x}"
+        text = f"{value >> 74:012x}7{value >> 62 & 0xFFF:03x}{_VARIANT | value & _LOW_62:016x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def secret(self) -> str:

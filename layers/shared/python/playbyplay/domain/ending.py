@@ -3,7 +3,7 @@
 `Stamp` gives events what only the run knows: whose they are, their seq and time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from playbyplay.domain.journal import CheckpointEntry, Entry, EventEntry, FenceEntry, History
@@ -12,11 +12,9 @@ from playbyplay.domain.timing import milliseconds, timestamp
 from playbyplay.errors import GrammarError, RunError, TerminalCode
 from playbyplay.protocol.base import MAX_EVENT_BYTES
 from playbyplay.protocol.events import (
-    EVENT,
     AgentCompleted,
-    AgentStarted,
     ErrorEvent,
-    EventFrame,
+    Event,
     FinalResponse,
     ToolCompleted,
     ToolExecuting,
@@ -39,11 +37,10 @@ class Stamp:
         self._seq = history.state.last_seq
         self._timestamp = timestamp(now_ms)
 
-    def event(self, kind: type[EventFrame], **fields: Any) -> EventEntry:  # noqa: ANN401 - checked by the model
+    def event(self, kind: Callable[..., Event], **fields: Any) -> EventEntry:  # noqa: ANN401 - checked by the model
         """Return the next event as an entry."""
         self._seq += 1
         event = kind(
-            type=kind.model_fields["type"].default,
             run_id=self._run_id,
             thread_id=self._input.thread_id,
             turn=self._input.turn,
@@ -51,7 +48,7 @@ class Stamp:
             timestamp=self._timestamp,
             **fields,
         )
-        return EventEntry(event=EVENT.validate_python(event))
+        return EventEntry(event=event)
 
 
 def fence(history: History) -> FenceEntry:
@@ -66,8 +63,8 @@ def answer_of(history: History) -> CheckpointEntry | None:
 
 
 def started_ms(history: History) -> int:
-    """Return when the run started, milliseconds since the epoch."""
-    return milliseconds(history.events[0].timestamp)
+    """Return when the run started, milliseconds since the epoch; 0 if it did not."""
+    return milliseconds(history.started.timestamp) if history.started is not None else 0
 
 
 def completed(history: History, now_ms: int) -> list[Entry]:
@@ -77,8 +74,8 @@ def completed(history: History, now_ms: int) -> list[Entry]:
         GrammarError: there is no such checkpoint.
     """
     answer = answer_of(history)
-    started = history.events[0] if history.events else None
-    if answer is None or not isinstance(started, AgentStarted):
+    started = history.started
+    if answer is None or started is None:
         raise GrammarError("there is no answer yet")
     stamp = Stamp(history, now_ms)
     tools = len(history.opened)

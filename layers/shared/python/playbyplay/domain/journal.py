@@ -4,7 +4,7 @@ A record holds one or more entries that become true together, at one position, b
 put. A History is what a reader that holds records 0..p-1 knows; it refuses what cannot follow.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter
 from playbyplay.domain.run import RunState, advance
 from playbyplay.errors import GrammarError
 from playbyplay.protocol.base import Frame, Ordinal, Timestamp, Uuid
-from playbyplay.protocol.events import Event, FinishReason, ToolCompleted, ToolExecuting, Usage
+from playbyplay.protocol.events import AgentStarted, Event, FinishReason, ToolCompleted, ToolExecuting, Usage
 
 
 class ToolCall(Frame):
@@ -92,6 +92,7 @@ class Record:
         token: made anew for each record; tells an own write from another's.
         last_seq: the seq of the last event up to and including this record.
         entries: what became true.
+        events: the public events among them, in order.
     """
 
     pos: int
@@ -99,11 +100,31 @@ class Record:
     token: str
     last_seq: int
     entries: tuple[Entry, ...]
+    events: tuple[Event, ...] = field(init=False, compare=False, repr=False)
+    _frames: tuple[str, ...] | None = field(init=False, compare=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Note the events: every append asks for them several times."""
+        events = tuple([entry.event for entry in self.entries if isinstance(entry, EventEntry)])
+        object.__setattr__(self, "events", events)
 
     @property
-    def events(self) -> tuple[Event, ...]:
-        """The public events of this record, in order."""
-        return tuple(entry.event for entry in self.entries if isinstance(entry, EventEntry))
+    def frames(self) -> tuple[str, ...]:
+        """The events as they go over the wire: rendered once, for the store and for every connection."""
+        if self._frames is None:
+            object.__setattr__(self, "_frames", tuple([event.to_json() for event in self.events]))
+        return self._frames or ()
+
+    def entries_json(self) -> str:
+        """Return the entries as JSON, absent fields omitted; `ENTRIES.validate_json` reads it back."""
+        frames = iter(self.frames)
+        return f"[{','.join(_entry_json(entry, frames) for entry in self.entries)}]"
+
+
+def _entry_json(entry: Entry, frames: Iterator[str]) -> str:
+    if isinstance(entry, EventEntry):
+        return f'{{"kind":"event","event":{next(frames)}}}'
+    return entry.to_json()
 
 
 @dataclass(slots=True)
@@ -111,6 +132,8 @@ class History:
     """The journal of one run, as far as its reader holds it.
 
     Attributes:
+        started: the first event, once it happened.
+        opened: the `tool_executing` of each call, by call id.
         opened_at: the epoch each call was opened in, by call id.
         checkpoints: the model's responses, in order.
         results: what each call returned, by call id.
@@ -124,9 +147,11 @@ class History:
     epoch: int = 0
     checkpoints: list[CheckpointEntry] = field(default_factory=list)
     results: dict[str, str] = field(default_factory=dict)
+    started: AgentStarted | None = None
     opened: dict[str, ToolExecuting] = field(default_factory=dict)
     opened_at: dict[str, int] = field(default_factory=dict)
     progressed: bool = False
+    _next: tuple[Record, RunState] | None = None
 
     @classmethod
     def of(cls, user: str, run_id: str, records: Iterable[Record]) -> "History":
@@ -177,7 +202,9 @@ class History:
             GrammarError: the entries may not follow.
         """
         state, epoch = self._after(entries)
-        return Record(len(self.records), epoch, token, state.last_seq, tuple(entries))
+        record = Record(len(self.records), epoch, token, state.last_seq, tuple(entries))
+        self._next = record, state
+        return record
 
     def extend(self, record: Record) -> None:
         """Take in the next record.
@@ -185,15 +212,21 @@ class History:
         Raises:
             GrammarError: it may not follow; nothing is changed.
         """
-        if record.pos != len(self.records):
-            raise GrammarError(f"record {record.pos} after {len(self.records) - 1}")
-        state, epoch = self._after(record.entries)
-        if record.epoch != epoch or record.last_seq != state.last_seq:
-            raise GrammarError(f"record {record.pos} contradicts its entries")
+        state, epoch = self._state_after(record), record.epoch
         for entry in record.entries:
             self._note(entry, epoch)
         self.records.append(record)
         self.state, self.epoch = state, epoch
+
+    def _state_after(self, record: Record) -> RunState:
+        if record.pos != len(self.records):
+            raise GrammarError(f"record {record.pos} after {len(self.records) - 1}")
+        if self._next is not None and self._next[0] is record:  # made here, by `record`
+            return self._next[1]
+        state, epoch = self._after(record.entries)
+        if record.epoch != epoch or record.last_seq != state.last_seq:
+            raise GrammarError(f"record {record.pos} contradicts its entries")
+        return state
 
     def _after(self, entries: Sequence[Entry]) -> tuple[RunState, int]:
         state, epoch = self.state, self.epoch
@@ -225,7 +258,9 @@ class History:
             self.results[entry.call_id] = entry.content
         elif isinstance(entry, EventEntry):
             self.progressed = True
-            if isinstance(entry.event, ToolExecuting):
+            if isinstance(entry.event, AgentStarted):
+                self.started = entry.event
+            elif isinstance(entry.event, ToolExecuting):
                 self.opened[entry.event.call_id] = entry.event
                 self.opened_at[entry.event.call_id] = epoch
             elif isinstance(entry.event, ToolCompleted):

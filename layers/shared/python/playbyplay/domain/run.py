@@ -5,12 +5,12 @@ step := agent_thinking | tool_executing(call) | tool_completed(call)
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from playbyplay.errors import GrammarError
 from playbyplay.protocol.base import RunStatus
-from playbyplay.protocol.events import ErrorEvent, Event, ToolCompleted, ToolExecuting
+from playbyplay.protocol.events import ErrorEvent, Event, StepFrame, ToolCompleted, ToolExecuting
 
 Phase = Literal["queued", "running", "completing", "ended"]
 CallState = Literal["open", "closed"]
@@ -64,18 +64,13 @@ def advance(state: RunState, event: Event) -> RunState:
         raise GrammarError(f"{event.type} with open calls")
     if state.phase == "queued" and isinstance(event, ErrorEvent) and event.code not in LONE_ERRORS:
         raise GrammarError(f"error {event.code} before agent_started")
-    return replace(
-        state,
-        phase=phase,
-        last_seq=event.seq,
-        calls=_calls_after(state, event),
-        outcome=_outcome_of(event) if phase == "ended" else None,
-    )
+    return RunState(phase, event.seq, _calls_after(state, event), _outcome_of(event) if phase == "ended" else None)
 
 
 def _calls_after(state: RunState, event: Event) -> Mapping[str, CallState]:
-    parent = getattr(event, "parent_call_id", None)
-    if parent is not None and state.calls.get(parent) != "open":
+    if not isinstance(event, StepFrame):
+        return state.calls
+    if event.parent_call_id is not None and state.calls.get(event.parent_call_id) != "open":
         raise GrammarError(f"{event.type} inside a call that is not open")
     if isinstance(event, ToolExecuting):
         if event.call_id in state.calls:

@@ -1,5 +1,6 @@
 """Every duration the contract names, in one object: tests and both homes run the same code on it."""
 
+import functools
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,7 +16,6 @@ class Timing:
         visibility_s: how long a job stays hidden from other runners.
         cancel_poll_s: how often an owner looks for a cancel.
         retry_s: how soon a job is tried again that another owner holds or the store could not serve.
-        post_s: the longest one post may take.
         gone_grace_s: how young a connection must be for "gone" not to be believed (a post inside `$connect`).
         run_s: how long a run may take from its `agent_started`.
         queue_s: how long a message may wait for its run to start.
@@ -30,7 +30,6 @@ class Timing:
     visibility_s: float
     cancel_poll_s: float
     retry_s: float
-    post_s: float = 2.0
     gone_grace_s: float = 30.0
     run_s: float = 3600.0
     queue_s: float = 3600.0
@@ -45,8 +44,12 @@ ONE_MACHINE = Timing(lease_s=3, renew_s=1, heartbeat_s=0.8, visibility_s=4, canc
 
 def timestamp(ms: int) -> str:
     """Render milliseconds since the epoch as the contract writes times: ISO 8601, UTC, `Z`."""
-    moment = datetime.fromtimestamp(ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@functools.lru_cache(maxsize=8)
+def _second(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def milliseconds(text: str) -> int:

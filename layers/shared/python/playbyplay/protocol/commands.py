@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from playbyplay.protocol.base import MAX_CONTENT_BYTES, MAX_CURSORS, Count, Frame, Uuid
@@ -61,6 +61,10 @@ class Position(Frame):
 
 class Resume(CommandFrame):
     """Asks for what came after a position, of one run or of a whole thread."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["run_id", "after_seq"]}, {"required": ["thread_id", "after"]}]}
+    )
 
     type: Literal["resume"] = "resume"
     run_id: Uuid | None = None
