@@ -33,14 +33,13 @@ async def serve_playbyplay() -> None:
             resumes_per_minute=UNLIMITED,
             connects_per_minute=UNLIMITED,
         )
-        with (Path(data) / "log.jsonl").open("w") as stream:
-            server = Server(settings, Parts(registry=REGISTRY, model=ScriptedModel(), log_stream=stream))
-            await server.start()
-            print(server.port, flush=True)
-            try:
-                await asyncio.get_running_loop().create_future()
-            finally:
-                await server.stop()
+        server = Server(settings, Parts(registry=REGISTRY, model=ScriptedModel()))
+        await server.start()
+        print(server.port, flush=True)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await server.stop()
 
 
 async def serve_bare() -> None:

@@ -2,7 +2,7 @@
 
 import fcntl
 from pathlib import Path
-from typing import IO
+from typing import IO, TextIO
 
 from playbyplay.errors import PlaybyplayError
 
@@ -36,6 +36,10 @@ class DataDirectory:
                 f"Another Playbyplay is using the data directory {path}. "
                 "Stop it, or set PLAYBYPLAY_DATA to another directory."
             ) from None
+
+    def open_log(self) -> TextIO:
+        """Return the log file, to append to; line by line, so that a crash loses none."""
+        return (self.path / "playbyplay.log").open("a", buffering=1, encoding="utf-8")
 
     def release(self) -> None:
         """Let the next process in."""

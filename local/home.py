@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from agent_runner.engine import Budget, Engine
 from agent_runner.model import ModelClient
@@ -45,7 +44,6 @@ class Parts:
     clock: Clock | None = None
     ids: Ids | None = None
     log: Log | None = None
-    log_stream: TextIO | None = None
     budget: Budget | None = None
 
 
@@ -77,7 +75,7 @@ def build(
         port: the page's port.
     """
     clock, ids, timing = parts.clock or SystemClock(), parts.ids or SystemIds(), parts.timing
-    log = parts.log or JsonLog(clock, parts.log_stream)
+    log = parts.log or JsonLog(clock)
     journal, runs, queue = SqliteJournal(database), SqliteRunStore(database), LocalRunQueue()
     connections, gateway = SqliteConnectionStore(database), SocketGateway()
     notifier = Notifier(

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import errno
 import socket
+from dataclasses import replace
 
 from aiohttp import WSCloseCode, web
 
 from agent_runner.model import ModelClient
-from agent_runner.openai_model import OpenAIModel, OpenAISettings
 from agent_runner.scripted_model import ScriptedModel
 from local import demo_shop
 from local.data_directory import DataDirectory
@@ -18,6 +18,7 @@ from local.settings import LocalSettings
 from playbyplay.adapters.system import SystemClock, SystemIds
 from playbyplay.errors import PlaybyplayError
 from playbyplay.observability import JsonLog
+from playbyplay.ports import Log
 
 HOST = "127.0.0.1"
 _BACKLOG = 2048
@@ -78,14 +79,23 @@ class Server:
         self.port = listening.getsockname()[1]
         directory = DataDirectory(settings.data)
         closing.callback(directory.release)
+        log = self._parts.log or JsonLog(SystemClock(), closing.enter_context(directory.open_log()))
         shop = settings.database or settings.data / "demo-shop.sqlite3"
         if settings.database is None and self._parts.registry is None:
             await asyncio.to_thread(demo_shop.ensure, shop)
-        model = self._parts.model or await self._model(closing)
+        model = self._parts.model or self._model(closing, log)
         self.model_name = model.name
         database = Database(settings.data / "playbyplay.sqlite3")
         closing.push_async_callback(database.close)
-        home = build(settings, self._parts, database=database, model=model, shop=shop, host=HOST, port=self.port)
+        home = build(
+            settings,
+            replace(self._parts, log=log),
+            database=database,
+            model=model,
+            shop=shop,
+            host=HOST,
+            port=self.port,
+        )
         runner = web.AppRunner(home.face.app(), access_log=None, handle_signals=False, shutdown_timeout=2.0)
         await runner.setup()
         closing.push_async_callback(runner.cleanup)
@@ -93,15 +103,18 @@ class Server:
         closing.push_async_callback(home.gateway.close_all, WSCloseCode.GOING_AWAY, b"Going away")
         return home
 
-    async def _model(self, closing: contextlib.AsyncExitStack) -> ModelClient:
+    def _model(self, closing: contextlib.AsyncExitStack, log: Log) -> ModelClient:
         """Return the model service's client where there is a key or an own service, else the scripted model."""
         settings = self._settings
         if settings.api_key is None and settings.base_url is None:
             return ScriptedModel(pace_s=settings.scripted_pace_s)
+        # Imported here: the package takes as long to import as all the rest together.
+        from agent_runner.openai_model import OpenAIModel, OpenAISettings  # noqa: PLC0415
+
         model = OpenAIModel(
             OpenAISettings(api_key=settings.api_key or "none", base_url=settings.base_url, model=settings.model),
             ids=self._parts.ids or SystemIds(),
-            log=self._parts.log or JsonLog(self._parts.clock or SystemClock()),
+            log=log,
         )
         closing.push_async_callback(model.close)
         return model

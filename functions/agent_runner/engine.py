@@ -23,7 +23,7 @@ from playbyplay.domain.derivation import (
 )
 from playbyplay.domain.ending import Stamp, closed, fence
 from playbyplay.domain.journal import CheckpointEntry, Entry, History, ResultEntry, ToolCall
-from playbyplay.domain.text import clip, prefix
+from playbyplay.domain.text import clean, clip, prefix
 from playbyplay.domain.timing import milliseconds
 from playbyplay.errors import RunError
 from playbyplay.protocol.base import MAX_ANSWER_BYTES
@@ -134,7 +134,7 @@ class Engine:
             ToolCall(
                 call_id=f"c{len(history.opened) + number}",
                 tool_name=clip(requested.tool_name, MAX_NAME_BYTES, empty="(unnamed)"),
-                arguments=prefix(requested.arguments, MAX_CONTENT_BYTES),
+                arguments=prefix(clean(requested.arguments), MAX_CONTENT_BYTES),
                 delegate=delegates.get(requested.tool_name),
             )
             for number, requested in enumerate(response.calls[: self._budget.calls_per_response], start=1)
@@ -143,7 +143,7 @@ class Engine:
         entries: list[Entry] = [
             CheckpointEntry(
                 scope=step.scope,
-                text=prefix(response.text, MAX_ANSWER_BYTES),
+                text=prefix(clean(response.text), MAX_ANSWER_BYTES),
                 calls=calls,
                 finish_reason=response.finish_reason,
                 usage=response.usage,

@@ -3,7 +3,7 @@
 from message.caller import Caller
 from playbyplay.domain.ending import answer_of
 from playbyplay.domain.journal import History
-from playbyplay.domain.text import clean, prefix_as_json
+from playbyplay.domain.text import prefix_as_json
 from playbyplay.errors import Refused
 from playbyplay.ports import Journal
 from playbyplay.protocol.base import MAX_EVENT_BYTES
@@ -30,7 +30,7 @@ class Answer:
         found = answer_of(history) if history.state.outcome == "completed" else None
         if found is None:
             raise Refused("not_found", "There is no such answer.", run_id=command.run_id)
-        full = clean(found.text).encode()
+        full = found.text.encode()
         try:
             rest = full[command.offset :].decode()
         except UnicodeDecodeError:

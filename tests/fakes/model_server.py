@@ -78,11 +78,17 @@ def text_chunks(text: str, pieces: int = 1) -> tuple[Chunk, ...]:
     return (chunk({"role": "assistant", "content": None}), *(chunk({"content": piece}) for piece in _cut(text, pieces)))
 
 
+def call_piece(index: int | None, call_id: str | None, name: str | None, arguments: str | None) -> Chunk:
+    """Make a chunk with a piece of a tool call; what is None is left out, as careless servers do."""
+    function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
+    piece = {key: value for key, value in (("index", index), ("id", call_id)) if value is not None}
+    return chunk({"tool_calls": [piece | {"function": function}]})
+
+
 def call_chunks(index: int, name: str, arguments: str, pieces: int = 1) -> tuple[Chunk, ...]:
-    """Make chunks of one tool call: its name first, its arguments in pieces after."""
-    head = {"index": index, "id": f"call_{index}", "type": "function", "function": {"name": name, "arguments": ""}}
-    tail = [{"index": index, "function": {"arguments": piece}} for piece in _cut(arguments, pieces)]
-    return tuple(chunk({"tool_calls": [part]}) for part in (head, *tail))
+    """Make chunks of one tool call: its id and name first, its arguments in pieces after."""
+    tail = (call_piece(index, None, None, piece) for piece in _cut(arguments, pieces))
+    return (call_piece(index, f"call_{index}", name, ""), *tail)
 
 
 def says(text: str, *, pieces: int = 1, finish: str = "stop", usage: tuple[int, int] | None = None) -> Stream:

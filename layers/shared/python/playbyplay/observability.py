@@ -73,4 +73,3 @@ class JsonLog:
             **{key: val for key, val in fields.items() if val is not None},
         }
         self._stream.write(json.dumps(line) + "\n")
-        self._stream.flush()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from playbyplay.domain.journal import CheckpointEntry, Entry, EventEntry, FenceEntry, History
-from playbyplay.domain.text import clean, prefix_as_json
+from playbyplay.domain.text import prefix_as_json
 from playbyplay.domain.timing import milliseconds, timestamp
 from playbyplay.errors import GrammarError, RunError, TerminalCode
 from playbyplay.protocol.base import MAX_EVENT_BYTES
@@ -79,9 +79,8 @@ def completed(history: History, now_ms: int) -> list[Entry]:
         raise GrammarError("there is no answer yet")
     stamp = Stamp(history, now_ms)
     tools = len(history.opened)
-    shown = clean(answer.text)
-    cut = prefix_as_json(shown, MAX_EVENT_BYTES - _ENVELOPE_BYTES)
-    long = {"truncated": True, "full_bytes": len(shown.encode())} if cut != shown else {}
+    cut = prefix_as_json(answer.text, MAX_EVENT_BYTES - _ENVELOPE_BYTES)
+    long = {"truncated": True, "full_bytes": len(answer.text.encode())} if cut != answer.text else {}
     return [
         stamp.event(
             AgentCompleted,

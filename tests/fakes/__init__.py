@@ -1,0 +1,1 @@
+"""Ports in memory, with faults to order."""

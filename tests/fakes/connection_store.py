@@ -1,0 +1,47 @@
+"""Connections in memory."""
+
+from dataclasses import replace
+
+from playbyplay.domain.connection import MAX_PER_USER, Session, Subscriber
+from tests.fakes.faults import Faults
+
+
+class FakeConnectionStore:
+    """Implements `ports.ConnectionStore`.
+
+    Attributes:
+        rows: user and subscription, by connection id.
+    """
+
+    def __init__(self, faults: Faults | None = None) -> None:
+        self.faults = faults or Faults()
+        self.rows: dict[str, tuple[str, Subscriber]] = {}
+
+    async def add(self, connection_id: str, session: Session, *, now_ms: int) -> list[str]:
+        async with self.faults.around("connections.add"):
+            if connection_id in self.rows:
+                return []
+            others = [one.connection_id for one in self._of(session.user)]
+            self.rows[connection_id] = session.user, Subscriber(connection_id, now_ms)
+            oldest = others[: max(0, len(others) - MAX_PER_USER + 1)]
+            for one in oldest:
+                del self.rows[one]
+            return oldest
+
+    async def remove(self, connection_id: str) -> None:
+        async with self.faults.around("connections.remove"):
+            self.rows.pop(connection_id, None)
+
+    async def subscribers(self, user: str) -> list[Subscriber]:
+        async with self.faults.around("connections.subscribers"):
+            return self._of(user)
+
+    async def mark_lagging(self, connection_id: str, *, lagging: bool) -> None:
+        async with self.faults.around("connections.mark_lagging"):
+            if connection_id in self.rows:
+                user, subscriber = self.rows[connection_id]
+                self.rows[connection_id] = user, replace(subscriber, lagging=lagging)
+
+    def _of(self, user: str) -> list[Subscriber]:
+        mine = (subscriber for owner, subscriber in self.rows.values() if owner == user)
+        return sorted(mine, key=lambda one: (one.opened_ms, one.connection_id))

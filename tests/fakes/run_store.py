@@ -1,0 +1,158 @@
+"""Runs, threads, turns and cancels in memory."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable
+from dataclasses import replace
+
+from playbyplay.domain.journal import History, InputEntry
+from playbyplay.domain.thread import Run
+from playbyplay.errors import Refused
+from playbyplay.ports import Acceptance, Accepted, Acquired, NotAcquired
+from playbyplay.protocol.base import RunStatus
+from tests.fakes.faults import Faults
+from tests.fakes.journal import FakeJournal
+
+
+class FakeRunStore:
+    """Implements `ports.RunStore` and `ports.CancelWatch`.
+
+    Attributes:
+        runs: every run, by user and id.
+    """
+
+    def __init__(self, journal: FakeJournal, faults: Faults | None = None) -> None:
+        self.faults = faults or Faults()
+        self.runs: dict[tuple[str, str], Run] = {}
+        self._journal = journal
+        self._next_turn: dict[tuple[str, str], int] = {}
+        self._cancels: dict[tuple[str, str], asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def accept(self, acceptance: Acceptance) -> Accepted:
+        async with self.faults.around("runs.accept"):
+            return self._accept(acceptance)
+
+    async def find(self, user: str, client_message_id: str) -> Accepted | None:
+        async with self.faults.around("runs.find"):
+            return self._find(user, client_message_id)
+
+    async def get(self, user: str, run_id: str) -> Run | None:
+        async with self.faults.around("runs.get"):
+            return self.runs.get((user, run_id))
+
+    async def acquire(
+        self, user: str, run_id: str, owner: str, *, now_ms: int, lease_until_ms: int
+    ) -> Acquired | NotAcquired:
+        async with self.faults.around("runs.acquire"):
+            run = self.runs.get((user, run_id))
+            if run is None:
+                return NotAcquired("unknown")
+            if not run.is_open:
+                return NotAcquired("closed")
+            if run.owner is not None and run.lease_until_ms > now_ms:
+                return NotAcquired("held")
+            return Acquired(
+                self._change(
+                    run, owner=owner, lease_until_ms=lease_until_ms, attempts=run.attempts + 1, status="running"
+                )
+            )
+
+    async def renew(self, user: str, run_id: str, owner: str, *, lease_until_ms: int, reset_attempts: bool) -> bool:
+        async with self.faults.around("runs.renew"):
+            run = self.runs.get((user, run_id))
+            if run is None or run.owner != owner:
+                return False
+            attempts = 1 if reset_attempts else run.attempts
+            self._change(run, lease_until_ms=lease_until_ms, attempts=attempts)
+            return True
+
+    async def release(self, user: str, run_id: str, owner: str) -> None:
+        async with self.faults.around("runs.release"):
+            run = self.runs.get((user, run_id))
+            if run is not None and run.owner == owner:
+                self._change(run, owner=None, lease_until_ms=0)
+
+    async def request_cancel(self, user: str, run_id: str) -> Run | None:
+        async with self.faults.around("runs.request_cancel"):
+            run = self.runs.get((user, run_id))
+            if run is None or not run.is_open:
+                return run
+            self._cancels[user, run_id].set()
+            return self._change(run, cancel=True)
+
+    async def settle(self, run: Run, status: RunStatus) -> Run | None:
+        async with self.faults.around("runs.settle"):
+            kept = self.runs.get((run.user, run.run_id))
+            if kept is not None and kept.is_open:
+                self._change(kept, status=status, owner=None, lease_until_ms=0)
+            return self._head(run.user, run.thread_id)
+
+    async def head(self, user: str, thread_id: str) -> Run | None:
+        async with self.faults.around("runs.head"):
+            return self._head(user, thread_id)
+
+    async def turns(self, user: str, thread_id: str, *, from_turn: int, to_turn: int | None = None) -> list[Run]:
+        async with self.faults.around("runs.turns"):
+            return [
+                run
+                for run in self._thread(user, thread_id)
+                if from_turn <= run.turn and (to_turn is None or run.turn <= to_turn)
+            ]
+
+    async def open_runs(self, user: str, *, limit: int) -> list[Run]:
+        async with self.faults.around("runs.open_runs"):
+            mine = [run for (owner, _run_id), run in self.runs.items() if owner == user and run.is_open]
+            return sorted(mine, key=lambda run: (run.created_ms, run.run_id))[:limit]
+
+    def requested(self, user: str, run_id: str) -> Awaitable[None]:
+        return self._requested(user, run_id)
+
+    async def _requested(self, user: str, run_id: str) -> None:
+        async with self.faults.around("runs.requested"):
+            pass
+        await self._cancels[user, run_id].wait()
+
+    def _accept(self, acceptance: Acceptance) -> Accepted:
+        wanted = acceptance.run
+        if wanted.client_message_id is not None:
+            found = self._find(wanted.user, wanted.client_message_id)
+            if found is not None:
+                return found
+        thread = wanted.user, wanted.thread_id
+        if not acceptance.new_thread and thread not in self._next_turn:
+            raise Refused("not_found", "There is no such thread.")
+        turn = self._next_turn.get(thread, 1)
+        run = replace(wanted, turn=turn)
+        entry = InputEntry(
+            thread_id=run.thread_id,
+            turn=turn,
+            content=acceptance.content,
+            timestamp=acceptance.timestamp,
+            client_message_id=run.client_message_id,
+        )
+        record = History(run.user, run.run_id).record(acceptance.token, [entry])
+        self._next_turn[thread] = turn + 1
+        self.runs[run.user, run.run_id] = run
+        self._journal.put(run.user, run.run_id, record)
+        return Accepted(run, duplicate=False, position=self._ahead(run))
+
+    def _find(self, user: str, client_message_id: str) -> Accepted | None:
+        for run in self.runs.values():
+            if (run.user, run.client_message_id) == (user, client_message_id):
+                return Accepted(run, duplicate=True, position=self._ahead(run))
+        return None
+
+    def _head(self, user: str, thread_id: str) -> Run | None:
+        return next((run for run in self._thread(user, thread_id) if run.is_open), None)
+
+    def _ahead(self, run: Run) -> int:
+        return sum(other.is_open and other.turn < run.turn for other in self._thread(run.user, run.thread_id))
+
+    def _thread(self, user: str, thread_id: str) -> list[Run]:
+        mine = (run for run in self.runs.values() if (run.user, run.thread_id) == (user, thread_id))
+        return sorted(mine, key=lambda run: run.turn)
+
+    def _change(self, run: Run, **changes: str | int | bool | None) -> Run:
+        changed = replace(run, **changes)  # type: ignore[arg-type]  # the names are Run's own
+        self.runs[run.user, run.run_id] = changed
+        return changed

@@ -1,0 +1,1 @@
+"""The suite that must never be loosened."""
