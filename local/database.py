@@ -143,13 +143,14 @@ class Database:
     async def apply(self, operation: Operation[T]) -> T:
         """Run an operation after all before it; it is on the disk with the next write, or 5 ms later.
 
-        For reads that must see every write, and for writes a crash may forget: leases, caches.
+        For reads that must see every write, and for writes a crash may forget: leases, caches. It has no
+        savepoint, so it holds one statement that writes at the most.
 
         Raises:
             PlaybyplayError: what the operation raised; none of its writes took effect.
             StoreUnavailable: it did not take effect.
         """
-        return await self._enqueue(operation, durable=False)
+        return await self._enqueue(operation, durable=False, savepoint=False)
 
     async def close(self) -> None:
         """Finish what was asked for and close the file."""

@@ -12,6 +12,7 @@ from connect.admission import Admission, Doors
 from local.database import Database
 from local.gateway import SocketGateway
 from local.http import LOCAL_USER, HttpFace
+from local.quota import LocalQuota
 from local.run_queue import LocalRunQueue
 from local.settings import LocalSettings
 from local.socket import SocketRules
@@ -77,7 +78,7 @@ def build(
     clock, ids, timing = parts.clock or SystemClock(), parts.ids or SystemIds(), parts.timing
     log = parts.log or JsonLog(clock)
     journal, runs, queue = SqliteJournal(database), SqliteRunStore(database), LocalRunQueue()
-    connections, gateway = SqliteConnectionStore(database), SocketGateway()
+    connections, gateway, quota = SqliteConnectionStore(database), SocketGateway(), LocalQuota(settings)
     notifier = Notifier(
         journal=journal, connections=connections, gateway=gateway, clock=clock, ids=ids, log=log, timing=timing
     )
@@ -102,6 +103,7 @@ def build(
         cancel=Cancel(runs=runs, journal=journal, settlement=settlement, clock=clock, ids=ids, timing=timing),
         answer=Answer(journal=journal),
         ping=Ping(runs=runs, journal=journal, connections=connections, clock=clock),
+        quota=quota,
         clock=clock,
         log=log,
     )
@@ -114,7 +116,7 @@ def build(
         ids=ids,
         log=log,
     )
-    rules = SocketRules(settings=settings, dispatch=dispatch, gateway=gateway, ids=ids, log=log)
+    rules = SocketRules(settings=settings, dispatch=dispatch, gateway=gateway, quota=quota, ids=ids, log=log)
     return Home(
         runs=runs,
         queue=queue,

@@ -129,6 +129,7 @@ class HttpFace:
             code = await Connection(self._rules, socket, caller).serve()
         finally:
             self._gateway.detach(caller.connection_id)
+            self._rules.quota.forget(caller.connection_id)
             await self._admission.close(caller.connection_id, code)
         return socket
 

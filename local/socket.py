@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from local.gateway import SocketGateway
+from local.quota import LocalQuota
 from local.settings import LocalSettings
 from message.caller import Caller
 from message.dispatch import Dispatch
 from playbyplay.domain.connection import MAX_VIOLATIONS, VIOLATION_WINDOW_S, SlidingWindow
-from playbyplay.errors import PostError, Refused
+from playbyplay.errors import PostError
 from playbyplay.ports import Ids, Log
 from playbyplay.protocol.base import SUBPROTOCOL
-from playbyplay.protocol.codec import rejection
 from playbyplay.protocol.replies import MessageRejected, Reply
 
 MAX_MESSAGE_BYTES = 32 * 1024  # API Gateway's limit of one frame; it takes 128 KB in several
@@ -37,7 +37,6 @@ _VIOLATIONS = frozenset(
         "unsupported_version",
     }
 )
-_MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,7 @@ class SocketRules:
     settings: LocalSettings
     dispatch: Dispatch
     gateway: SocketGateway
+    quota: LocalQuota
     ids: Ids
     log: Log
 
@@ -73,8 +73,6 @@ class Connection:
         self._rules = rules
         self._socket = socket
         self._caller = caller
-        self._messages = SlidingWindow(rules.settings.messages_per_minute, _MINUTE_S)
-        self._resumes = SlidingWindow(rules.settings.resumes_per_minute, _MINUTE_S)
         self._violations = SlidingWindow(MAX_VIOLATIONS - 1, VIOLATION_WINDOW_S)
 
     async def serve(self) -> int:
@@ -104,8 +102,9 @@ class Connection:
 
     async def _answer(self, text: str) -> bool:
         try:
-            reply = self._limit(text) or await self._rules.dispatch(self._caller, text)
-            frame = reply.to_json()
+            answered = await self._rules.dispatch(self._caller, text)
+            reply: Reply | None = answered
+            frame = answered.to_json()
         except Exception as error:  # noqa: BLE001 - as API Gateway: the frame failed, the connection stays
             self._rules.log.event("frame_crashed", connection_id=self._caller.connection_id, error=type(error).__name__)
             reply, frame = None, gateway_error("Internal server error", self._caller.connection_id, self._rules.ids)
@@ -114,14 +113,6 @@ class Connection:
         except PostError:
             return not self._socket.closed  # the client asks again
         return await self._tolerate(reply)
-
-    def _limit(self, text: str) -> Reply | None:
-        """Return a refusal for a client that asks too much; the kind of frame is read off its text, cheaply."""
-        window = self._messages if '"agent_message"' in text else self._resumes if '"resume"' in text else None
-        wait_s = window.wait_s(asyncio.get_running_loop().time()) if window is not None else 0.0
-        if wait_s <= 0:
-            return None
-        return rejection(Refused("rate_limited", "Too many frames. Slow down.", retry_after_ms=int(wait_s * 1000) + 1))
 
     async def _tolerate(self, reply: Reply | None) -> bool:
         """Count a violation; the tenth in a minute ends the connection."""

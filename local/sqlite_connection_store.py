@@ -4,7 +4,6 @@ No connection outlives the process and no other process writes the table, so it 
 what memory says is what the table says.
 """
 
-import sqlite3
 from dataclasses import replace
 
 from local.database import Database
@@ -38,17 +37,16 @@ class SqliteConnectionStore:
         self._users[connection_id] = session.user
         self._subscribers.setdefault(session.user, {})[connection_id] = Subscriber(connection_id, now_ms)
 
-        def add(connection: sqlite3.Connection) -> None:
-            connection.execute(_INSERT, (connection_id, session.user, now_ms, session.expires_ms))
-            connection.executemany(_DELETE, [(one,) for one in oldest])
-
-        await self._database.apply(add)
+        row = (connection_id, session.user, now_ms, session.expires_ms)
+        await self._database.apply(lambda connection: connection.execute(_INSERT, row).rowcount)
+        for one in oldest:
+            await self._delete(one)
         return oldest
 
     async def remove(self, connection_id: str) -> None:
         """Forget a connection."""
         if self._forget(connection_id):
-            await self._database.apply(lambda connection: connection.execute(_DELETE, (connection_id,)).rowcount)
+            await self._delete(connection_id)
 
     async def subscribers(self, user: str) -> list[Subscriber]:
         """Return a user's connections."""
@@ -62,6 +60,9 @@ class SqliteConnectionStore:
         mine = self._subscribers[user]
         mine[connection_id] = replace(mine[connection_id], lagging=lagging)
         await self._database.apply(lambda connection: connection.execute(_MARK, (lagging, connection_id)).rowcount)
+
+    async def _delete(self, connection_id: str) -> None:
+        await self._database.apply(lambda connection: connection.execute(_DELETE, (connection_id,)).rowcount)
 
     def _forget(self, connection_id: str) -> bool:
         user = self._users.pop(connection_id, None)

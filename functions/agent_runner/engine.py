@@ -126,6 +126,8 @@ class Engine:
 
     def _responded(self, history: History, step: AskModel, response: ModelResponse, now_ms: int) -> list[Entry]:
         """Return the record of a model's response: checkpoint, thought, and the calls it opens."""
+        if not response.calls and not response.text.strip():
+            raise RunError("model_unavailable", "The model gave no answer.")
         agent = self._agent(step.delegation)
         delegates = {
             one.tool_name: one.agent_id for one in self._registry.delegates(agent, _depth(history, step.scope))

@@ -5,6 +5,7 @@ a heartbeat never overtakes an event.
 """
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -61,6 +62,28 @@ class _Owned:
     last_renewal_s: float
     earlier: tuple[Message, ...] = ()
     working: dict[str, _Working] = field(default_factory=dict)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self, _done: object) -> None:
+        """Let the owner look: a step has ended, or its user wants it to."""
+        self.news.set()
+
+
+class _Pulse:
+    """Sets an event again and again, so that an owner who waits for news looks at the clock."""
+
+    def __init__(self, every_s: float, news: asyncio.Event) -> None:
+        self._every_s = every_s
+        self._news = news
+        self._timer = asyncio.get_running_loop().call_later(every_s, self._beat)
+
+    def stop(self) -> None:
+        """Set it no more."""
+        self._timer.cancel()
+
+    def _beat(self) -> None:
+        self._news.set()
+        self._timer = asyncio.get_running_loop().call_later(self._every_s, self._beat)
 
 
 class Supervisor:
@@ -171,16 +194,19 @@ class Supervisor:
         """
         history, run = owned.history, owned.run
         progressed = history.progressed
-        await self._append(owned, self._engine.started(history, self._clock.now_ms()))
-        if progressed and run.attempts > 1:
-            await self._renew(owned, reset_attempts=True)
         try:
+            await self._append(owned, self._engine.started(history, self._clock.now_ms()))
+            if progressed and run.attempts > 1:
+                await self._renew(owned, reset_attempts=True)
             owned.earlier = await self._memory(run)
             await self._work(owned)
         except RunError as error:
             await self._stop(owned)
             await self._settlement.end(history, error)
-        except (Demoted, StoreUnavailable, OutcomeUnknown):
+        except Demoted:
+            raise
+        except (StoreUnavailable, OutcomeUnknown):
+            await self._release(owned)
             raise
         except Exception as error:  # noqa: BLE001 - a bug of ours must end in a terminal, not in silence
             self._log.event("run_crashed", run_id=run.run_id, error=type(error).__name__)
@@ -194,26 +220,28 @@ class Supervisor:
         history = owned.history
         deadline_ms = started_ms(history) + int(self._timing.run_s * 1000)
         cancelled = asyncio.ensure_future(self._cancels.requested(history.user, history.run_id))
+        cancelled.add_done_callback(owned.wake)
+        pulse = _Pulse(self._timing.heartbeat_s / 4, owned.news)
         try:
             while True:
+                if self._clock.now_ms() > deadline_ms and answer_of(history) is None:
+                    raise RunError("deadline_exceeded", "The run took too long.")
                 steps = self._engine.steps(history)
                 for step in steps:
                     if isinstance(step, Finish):
                         return await self._settlement.finish(history)
                     if step.key not in owned.working:
-                        owned.working[step.key] = _Working(step, asyncio.create_task(self._perform(owned, step)))
-                await asyncio.wait(
-                    {cancelled, *(working.task for working in owned.working.values())},
-                    timeout=self._timing.heartbeat_s / 2,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+                        task = asyncio.create_task(self._perform(owned, step))
+                        task.add_done_callback(owned.wake)
+                        owned.working[step.key] = _Working(step, task)
+                await owned.news.wait()
+                owned.news.clear()
                 if cancelled.done():
                     raise CANCELLED
-                if self._clock.now_ms() > deadline_ms:
-                    raise RunError("deadline_exceeded", "The run took too long.")
                 await self._collect(owned)
                 await self._beat(owned)
         finally:
+            pulse.stop()
             cancelled.cancel()
 
     async def _perform(self, owned: _Owned, step: Work) -> ModelResponse | ToolReport:
@@ -287,6 +315,11 @@ class Supervisor:
             return
         if not kept:
             raise Demoted("the lease is another owner's")
+
+    async def _release(self, owned: _Owned) -> None:
+        """Let the next try have the run at once; a lease that cannot be given back ends by itself."""
+        with contextlib.suppress(StoreUnavailable, OutcomeUnknown):
+            await self._runs.release(owned.run.user, owned.run.run_id, owned.owner)
 
     async def _memory(self, run: Run) -> tuple[Message, ...]:
         """Return what was said in the last turns of the thread; they have ended, so it never changes."""

@@ -7,7 +7,7 @@ from message.cancel import Cancel
 from message.ping import Ping
 from message.resume import Resume
 from playbyplay.errors import Refused
-from playbyplay.ports import Clock, Log
+from playbyplay.ports import Clock, Log, Quota
 from playbyplay.protocol import commands
 from playbyplay.protocol.codec import decode, rejection
 from playbyplay.protocol.replies import Reply
@@ -17,13 +17,23 @@ class Dispatch:
     """Routes every client frame to its verb."""
 
     def __init__(
-        self, *, accept: Accept, resume: Resume, cancel: Cancel, answer: Answer, ping: Ping, clock: Clock, log: Log
+        self,
+        *,
+        accept: Accept,
+        resume: Resume,
+        cancel: Cancel,
+        answer: Answer,
+        ping: Ping,
+        quota: Quota,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._accept = accept
         self._resume = resume
         self._cancel = cancel
         self._answer = answer
         self._ping = ping
+        self._quota = quota
         self._clock = clock
         self._log = log
 
@@ -31,15 +41,28 @@ class Dispatch:
         """Return the frame that answers this one."""
         try:
             command = decode(frame)
-            self._check_session(caller)
+            await self._check(caller, command)
             return await self._answer_to(caller, command)
         except Refused as refused:
             self._log.event("frame_rejected", connection_id=caller.connection_id, code=refused.code)
             return rejection(refused)
 
-    def _check_session(self, caller: Caller) -> None:
+    async def _check(self, caller: Caller, command: commands.Command) -> None:
+        """Let a command pass whose session lives and whose quota is not used up."""
+        client_message_id = getattr(command, "client_message_id", None)
+        run_id = getattr(command, "run_id", None)
         if caller.session.expires_ms <= self._clock.now_ms():
-            raise Refused("expired", "This session is over. Connect again.")
+            sentence = "This session is over. Connect again."
+            raise Refused("expired", sentence, client_message_id=client_message_id, run_id=run_id)
+        wait_s = await self._quota.wait_s(caller.user, caller.connection_id, command.type)
+        if wait_s > 0:
+            raise Refused(
+                "rate_limited",
+                "Too many frames. Slow down.",
+                client_message_id=client_message_id,
+                run_id=run_id,
+                retry_after_ms=int(wait_s * 1000) + 1,
+            )
 
     async def _answer_to(self, caller: Caller, command: commands.Command) -> Reply:
         match command:

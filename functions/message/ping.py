@@ -7,6 +7,8 @@ from playbyplay.protocol.base import MAX_CURSORS
 from playbyplay.protocol.commands import Ping as PingCommand
 from playbyplay.protocol.replies import Head, Pong
 
+MAX_HEADS = 16
+
 
 class Ping:
     """Tells heads."""
@@ -26,7 +28,8 @@ class Ping:
             if run is not None:
                 wanted[run_id] = run
         for run in await self._runs.open_runs(caller.user, limit=MAX_CURSORS):
-            wanted.setdefault(run.run_id, run)
+            if len(wanted) < MAX_HEADS:
+                wanted.setdefault(run.run_id, run)
         heads = {}
         for run in wanted.values():
             last_seq = await self._journal.last_seq(caller.user, run.run_id)

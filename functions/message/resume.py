@@ -64,6 +64,8 @@ class Resume:
         for run in runs:
             history = await self._history(run)
             after_seq = after.seq if run.turn == after.turn else 0
+            if after_seq > history.state.last_seq:
+                raise Refused("bad_value", "after is above the head of its turn.")
             frames = _frames(run, history, after_seq, left)
             await self._notifier.replay(caller.connection_id, frames)
             through = Position(turn=run.turn, seq=min(after_seq + left, history.state.last_seq))

@@ -250,6 +250,14 @@ class TicketStore(Protocol):
         ...
 
 
+class Quota(Protocol):
+    """How much one connection may ask for."""
+
+    async def wait_s(self, user: str, connection_id: str, kind: str) -> float:
+        """Count one command of a type; return 0 where it fits, else the seconds until it would (it is not counted)."""
+        ...
+
+
 class Gateway(Protocol):
     """The sockets."""
 

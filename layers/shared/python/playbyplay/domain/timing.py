@@ -12,7 +12,7 @@ class Timing:
     Attributes:
         lease_s: how long an owner holds a run without renewing; for efficiency only, no promise rests on it.
         renew_s: how often the owner renews it.
-        heartbeat_s: the longest silence before a heartbeat.
+        heartbeat_s: the silence after which a heartbeat is due; it comes within a quarter more.
         visibility_s: how long a job stays hidden from other runners.
         cancel_poll_s: how often an owner looks for a cancel.
         retry_s: how soon a job is tried again that another owner holds or the store could not serve.
@@ -38,8 +38,8 @@ class Timing:
     max_attempts: int = 4
 
 
-CLOUD = Timing(lease_s=30, renew_s=10, heartbeat_s=12, visibility_s=45, cancel_poll_s=2, retry_s=5)
-ONE_MACHINE = Timing(lease_s=3, renew_s=1, heartbeat_s=0.8, visibility_s=4, cancel_poll_s=0, retry_s=0.5)
+CLOUD = Timing(lease_s=30, renew_s=10, heartbeat_s=11, visibility_s=45, cancel_poll_s=2, retry_s=5)
+ONE_MACHINE = Timing(lease_s=3, renew_s=1, heartbeat_s=0.7, visibility_s=4, cancel_poll_s=0, retry_s=0.5)
 
 
 def timestamp(ms: int) -> str:
