@@ -34,12 +34,14 @@ async def turns(url: str, clients: int, seconds: float) -> dict[str, Any]:
     counted, end = begin + seconds * WARM_UP, begin + seconds
     await asyncio.gather(*(_client(socket, rows, end) for socket in sockets))
     await asyncio.gather(*(socket.close() for socket in sockets))
+    everything = len(rows)
     rows = [row for row in rows if row[0] >= counted]
     if not rows:
         raise BrokenTurnError("no turn was completed in time")
     span = max(began + done / 1000 for began, _accepted, _first, done in rows) - counted
     return {
         "n": len(rows),
+        "all": everything,
         "turns_per_s": len(rows) / span,
         "accepted_ms": _spread([accepted for _began, accepted, _first, _done in rows]),
         "first_ms": _spread([first for _began, _accepted, first, _done in rows]),

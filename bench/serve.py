@@ -5,7 +5,9 @@ seven frames and stores nothing.
 """
 
 import asyncio
+import contextlib
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -96,5 +98,13 @@ def _frames() -> list[str]:
     ]
 
 
+async def _serve(subject: str) -> None:
+    """Serve until the process is told to end, and leave no file behind."""
+    serving = asyncio.create_task(serve_playbyplay() if subject == "playbyplay" else serve_bare())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
 if __name__ == "__main__":
-    asyncio.run(serve_playbyplay() if sys.argv[1] == "playbyplay" else serve_bare())
+    asyncio.run(_serve(sys.argv[1]))

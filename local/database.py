@@ -143,8 +143,9 @@ class Database:
     async def apply(self, operation: Operation[T]) -> T:
         """Run an operation after all before it; it is on the disk with the next write, or 5 ms later.
 
-        For reads that must see every write, and for writes a crash may forget: leases, caches. It has no
-        savepoint, so it holds one statement that writes at the most.
+        For reads that must see every write, and for writes a crash may forget: leases, caches. It tells
+        nothing of a durable write before that is on the disk. It has no savepoint, so it holds one
+        statement that writes at the most.
 
         Raises:
             PlaybyplayError: what the operation raised; none of its writes took effect.
@@ -163,9 +164,13 @@ class Database:
     def _enqueue(self, operation: Operation[T], *, durable: bool, savepoint: bool = True) -> "asyncio.Future[T]":
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append(_Write(operation, future, durable=durable, savepoint=savepoint))
-        if not self._flushing and not self._scheduled:
+        if self._flushing or self._scheduled:
+            return future
+        if durable:
             self._scheduled = True
             self._loop.call_soon(self._take)  # what else this turn of the loop brings joins the batch
+        else:
+            self._take()
         return future
 
     def _take(self) -> None:
@@ -180,12 +185,14 @@ class Database:
         except sqlite3.Error as error:
             _fail(batch, StoreUnavailable(str(error)))
             return self._enqueue_rest()
+        must_flush = False
         for write in batch:
             self._run(write)
-            if not write.durable:
+            must_flush = must_flush or write.durable
+            if not must_flush:  # what runs after a durable write may have seen it, and waits with it
                 write.resolve()
         self._unflushed += batch
-        if any(write.durable for write in batch):
+        if must_flush:
             return self._flush()
         if self._timer is None:
             self._timer = self._loop.call_later(LINGER_S, self._flush)

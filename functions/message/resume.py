@@ -58,8 +58,9 @@ class Resume:
 
     async def _thread(self, caller: Caller, thread_id: str, after: Position) -> ReplayComplete:
         runs = await self._runs.turns(caller.user, thread_id, from_turn=max(1, after.turn))
-        if not runs and not await self._runs.turns(caller.user, thread_id, from_turn=1, to_turn=1):
-            raise Refused("not_found", "There is no such thread.")
+        if not runs:
+            known = await self._runs.turns(caller.user, thread_id, from_turn=1, to_turn=1)
+            raise Refused("bad_value", "after is above the head of this thread.") if known else _no_thread()
         left, through = MAX_REPLAYED, after
         for run in runs:
             history = await self._history(run)
@@ -79,6 +80,10 @@ class Resume:
         if not records:
             raise Refused("expired", "The events of this run are no longer kept.", run_id=run.run_id)
         return History.of(run.user, run.run_id, records)
+
+
+def _no_thread() -> Refused:
+    return Refused("not_found", "There is no such thread.")
 
 
 def _frames(run: Run, history: History, after_seq: int, limit: int) -> list[Frame]:

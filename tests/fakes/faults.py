@@ -71,9 +71,11 @@ class Faults:
 
     Attributes:
         calls: every operation called so far, in order.
+        dead: after a Crash nothing works any more, until it is set to False: another process.
     """
 
     calls: list[str] = field(default_factory=list)
+    dead: bool = False
     _planned: dict[str, deque[Fault | None]] = field(default_factory=lambda: defaultdict(deque))
     _numbered: dict[tuple[str, int], Fault] = field(default_factory=dict)
 
@@ -97,8 +99,13 @@ class Faults:
         if fault is None and self._planned[operation]:
             fault = self._planned[operation].popleft()
         await asyncio.sleep(0)
-        if fault is not None and fault.when == "before":
-            await fault.strike()
+        await self._meet(fault, "before")
         yield
-        if fault is not None and fault.when == "after":
+        await self._meet(fault, "after")
+
+    async def _meet(self, fault: Fault | None, when: str) -> None:
+        if fault is not None and fault.when == when:
+            self.dead = self.dead or isinstance(fault.error, Crash)
             await fault.strike()
+        if self.dead:
+            raise Crash

@@ -25,8 +25,11 @@ ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__" and sys.prefix == sys.base_prefix and (ROOT / ".venv/bin/python").exists():
     os.execv(ROOT / ".venv/bin/python", [str(ROOT / ".venv/bin/python"), *sys.argv])  # noqa: S606 - the project's own
 
-import pytest  # noqa: E402 - the environment comes first
-import websockets  # noqa: E402
+try:
+    import pytest
+    import websockets
+except ModuleNotFoundError:
+    sys.exit("This suite needs the development tools. Run `make setup` first.")
 
 Frame = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""One suite per port, the same for its fake and every adapter."""

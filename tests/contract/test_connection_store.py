@@ -1,0 +1,110 @@
+"""Connections: ten for each user, the oldest gives way, and each subscribes to its own user's runs."""
+
+from dataclasses import replace
+
+from playbyplay.domain.connection import MAX_PER_USER, Session, Subscriber
+from tests.contract.homes import Home
+from tests.histories import OTHER, USER
+
+NOW = 1_750_000_000_000
+MINE = Session(USER, NOW + 1_000_000)
+THEIRS = Session(OTHER, NOW + 1_000_000)
+
+
+async def ids(home: Home, user: str = USER) -> list[str]:
+    return [one.connection_id for one in await home.connections.subscribers(user)]
+
+
+async def opened(home: Home, count: int) -> list[str]:
+    """Open connections one second after the other; return their ids, oldest first."""
+    names = [f"{count - number:03d}=" for number in range(count)]
+    for number, name in enumerate(names):
+        assert await home.connections.add(name, MINE, now_ms=NOW + number * 1000) == []
+    return names
+
+
+async def test_a_connection_subscribes_to_its_users_runs(home: Home) -> None:
+    """It is there from the moment it is added, not lagging, and nobody else's."""
+    assert await home.connections.add("one", MINE, now_ms=NOW) == []
+    assert await home.connections.subscribers(USER) == [Subscriber("one", NOW)]
+    assert await home.connections.subscribers(OTHER) == []
+
+
+async def test_a_user_has_several_connections(home: Home) -> None:
+    """All of them subscribe, up to ten."""
+    names = await opened(home, MAX_PER_USER)
+    assert sorted(await ids(home)) == sorted(names)
+    assert MAX_PER_USER == 10
+
+
+async def test_the_eleventh_connection_makes_the_oldest_give_way(home: Home) -> None:
+    """The oldest is returned to be closed and gets no more frames."""
+    names = await opened(home, 10)
+    assert await home.connections.add("new", MINE, now_ms=NOW + 60_000) == [names[0]]
+    assert sorted(await ids(home)) == sorted([*names[1:], "new"])
+    assert await home.connections.add("newer", MINE, now_ms=NOW + 61_000) == [names[1]]
+
+
+async def test_connections_of_one_moment_give_way_one_at_a_time(home: Home) -> None:
+    """Equal times of opening are no reason to lose two, and never the new one."""
+    for number in range(10):
+        await home.connections.add(f"{number}", MINE, now_ms=NOW)
+    gone = await home.connections.add("new", MINE, now_ms=NOW)
+    assert len(gone) == 1
+    assert "new" not in gone
+    assert sorted([*await ids(home), *gone]) == sorted([*map(str, range(10)), "new"])
+
+
+async def test_anothers_connections_give_no_way(home: Home) -> None:
+    """The ten are counted for each user alone."""
+    names = await opened(home, 10)
+    assert await home.connections.add("theirs", THEIRS, now_ms=NOW + 60_000) == []
+    assert sorted(await ids(home)) == sorted(names)
+    assert await ids(home, OTHER) == ["theirs"]
+
+
+async def test_adding_a_connection_again_changes_nothing(home: Home) -> None:
+    """Its time of opening and its lagging mark stay, and nobody gives way."""
+    names = await opened(home, 10)
+    await home.connections.mark_lagging(names[0], lagging=True)
+    before = await home.connections.subscribers(USER)
+    assert await home.connections.add(names[0], MINE, now_ms=NOW + 999_000) == []
+    assert await home.connections.subscribers(USER) == before
+    assert Subscriber(names[0], NOW, lagging=True) in before
+
+
+async def test_a_connection_that_was_removed_can_come_back(home: Home) -> None:
+    """A ping puts a missing row back, as a young connection that does not lag."""
+    await opened(home, 1)
+    await home.connections.mark_lagging("001=", lagging=True)
+    await home.connections.remove("001=")
+    assert await ids(home) == []
+    assert await home.connections.add("001=", MINE, now_ms=NOW + 5) == []
+    assert await home.connections.subscribers(USER) == [Subscriber("001=", NOW + 5)]
+
+
+async def test_removing_an_unknown_connection_is_no_error(home: Home) -> None:
+    """Nor is removing one twice; the others stay."""
+    names = await opened(home, 2)
+    for connection_id in ("unknown", names[0], names[0]):
+        await home.connections.remove(connection_id)
+    assert await ids(home) == [names[1]]
+
+
+async def test_a_lagging_connection_is_marked_until_it_has_resumed(home: Home) -> None:
+    """The mark is one connection's own, can be set twice and taken back."""
+    await home.connections.add("one", MINE, now_ms=NOW)
+    await home.connections.add("two", MINE, now_ms=NOW + 1)
+    one, two = Subscriber("one", NOW), Subscriber("two", NOW + 1)
+    for _ in range(2):
+        await home.connections.mark_lagging("one", lagging=True)
+        assert await home.connections.subscribers(USER) == [replace(one, lagging=True), two]
+    for _ in range(2):
+        await home.connections.mark_lagging("one", lagging=False)
+        assert await home.connections.subscribers(USER) == [one, two]
+
+
+async def test_marking_an_unknown_connection_adds_nothing(home: Home) -> None:
+    """A connection that is gone by now is not brought back by its mark."""
+    await home.connections.mark_lagging("gone", lagging=True)
+    assert await home.connections.subscribers(USER) == []
