@@ -3,10 +3,10 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from connect.admission import Admission, AdmissionRefused
 from local.gateway import SocketGateway
@@ -22,6 +22,7 @@ _PAGE = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _TICKET_PREFIX = "ticket."
 _USER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _MAX_TICKET_BODY = 1024
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SECURITY_HEADERS = {
@@ -57,6 +58,7 @@ class HttpFace:
         self._gateway = gateway
         self._rules = rules
         self._model_name = model_name
+        self._assets = {path.name: path for path in _PAGE.iterdir() if path.suffix in _TYPES}
         self._connects: dict[str, SlidingWindow] = {}
 
     def app(self) -> web.Application:
@@ -70,11 +72,11 @@ class HttpFace:
         return app
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
-        path = _PAGE / request.match_info.get("name", "index.html")
-        if path.parent != _PAGE or path.suffix not in _TYPES or not path.is_file():
+        asset = self._assets.get(request.match_info.get("name", "index.html"))
+        if asset is None:
             raise web.HTTPNotFound
         return web.Response(
-            body=path.read_bytes(), content_type=_TYPES[path.suffix], charset="utf-8", headers=SECURITY_HEADERS
+            body=asset.read_bytes(), content_type=_TYPES[asset.suffix], charset="utf-8", headers=SECURITY_HEADERS
         )
 
     async def _config(self, _request: web.Request) -> web.StreamResponse:
@@ -87,7 +89,7 @@ class HttpFace:
         if body:
             try:
                 asked = json.loads(body)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return _message(400, "The body is not JSON.")
             if not isinstance(asked, dict) or set(asked) - {"user"}:
                 return _message(400, "The body takes nothing but a user.")
@@ -104,25 +106,24 @@ class HttpFace:
         return web.json_response({"ticket": ticket, "expires_in": TICKET_S}, headers={"Cache-Control": "no-store"})
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        if request.method != "GET" or request.headers.get("Upgrade", "").lower() != "websocket":
-            return _message(426, "This is a WebSocket.", headers={"Upgrade": "websocket"})
-        if not self._admits(request.remote or ""):
-            return _message(429, "Too many connections. Slow down.", headers={"Retry-After": "1"})
-        offered = [one.strip() for one in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if one.strip()]
-        if offered and SUBPROTOCOL not in offered:
-            return _message(400, f"This server speaks {SUBPROTOCOL}.")
+        lines = request.headers.getall("Sec-WebSocket-Protocol", [])
+        offered = [one.strip() for one in ",".join(lines).split(",") if one.strip()]
+        refusal = self._refusal(request, offered)
+        if refusal is not None:
+            return refusal
         tickets = [one.removeprefix(_TICKET_PREFIX) for one in offered if one.startswith(_TICKET_PREFIX)]
-        if "ticket" in request.query:
-            return _message(401, "A ticket in the URL is not allowed here.")
         try:
             session = await self._admission.admit(request.headers.get("Origin"), tickets)
         except AdmissionRefused as refused:
             return _message(refused.status, refused.message)
         socket = new_socket(offered=bool(offered))
-        await socket.prepare(request)
-        caller = Caller(self._rules.ids.secret()[:15] + "=", session)
-        code = 1006
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            return socket  # the client left during the handshake
         assert request.transport is not None  # noqa: S101 - the handshake has just gone over it
+        caller = Caller(self._rules.ids.secret()[:15] + "=", session)
+        code: int = WSCloseCode.ABNORMAL_CLOSURE
         self._gateway.attach(caller.connection_id, socket, request.transport)
         try:
             await self._admission.open(caller.connection_id, session)
@@ -132,6 +133,20 @@ class HttpFace:
             self._rules.quota.forget(caller.connection_id)
             await self._admission.close(caller.connection_id, code)
         return socket
+
+    def _refusal(self, request: web.Request, offered: list[str]) -> web.Response | None:
+        """Return the answer to a handshake that is none, or None."""
+        if request.method != "GET" or request.headers.get("Upgrade", "").lower() != "websocket":
+            return _message(426, "This is a WebSocket.", headers={"Upgrade": "websocket"})
+        if not self._admits(request.remote or ""):
+            return _message(429, "Too many connections. Slow down.", headers={"Retry-After": "1"})
+        if request.headers.get("Sec-WebSocket-Version") != "13" or not _is_key(request.headers):
+            return _message(400, "This is no WebSocket handshake.", headers={"Sec-WebSocket-Version": "13"})
+        if offered and SUBPROTOCOL not in offered:
+            return _message(400, f"This server speaks {SUBPROTOCOL}.")
+        if "ticket" in request.query:
+            return _message(401, "A ticket in the URL is not allowed here.")
+        return None
 
     def _admits(self, address: str) -> bool:
         window = self._connects.setdefault(address, SlidingWindow(self._settings.connects_per_minute, 60.0))
@@ -145,6 +160,11 @@ async def _limits(
     if len(request.raw_path) > MAX_URL:
         return _message(414, "The URL is too long.")
     return await handler(request)
+
+
+def _is_key(headers: Mapping[str, str]) -> bool:
+    """Whether a handshake's key is 16 bytes in base64 (RFC 6455, 4.2.1)."""
+    return _KEY.fullmatch(headers.get("Sec-WebSocket-Key", "")) is not None
 
 
 def _message(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -80,15 +80,19 @@ class Connection:
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + self._rules.settings.age_s
         while not self._socket.closed:
-            wait_s = min(self._rules.settings.idle_s, ends_s - loop.time())
             try:
-                message = await self._socket.receive(timeout=max(wait_s, 0.001))
+                # Both limits: aiohttp starts its own anew with every WebSocket ping.
+                async with asyncio.timeout_at(ends_s):
+                    message = await self._socket.receive(timeout=self._rules.settings.idle_s)
             except TimeoutError:
+                await self._close(WSCloseCode.GOING_AWAY, b"Going away")
+                break
+            if loop.time() >= ends_s:  # what waited already is read without a wait
                 await self._close(WSCloseCode.GOING_AWAY, b"Going away")
                 break
             if not await self._take(message):
                 break
-        return self._socket.close_code or 1006
+        return self._socket.close_code or WSCloseCode.ABNORMAL_CLOSURE
 
     async def _take(self, message: WSMessage) -> bool:
         """Serve one message; return whether the connection goes on."""
@@ -134,7 +138,9 @@ def gateway_error(text: str, connection_id: str, ids: Ids) -> str:
 
 
 def _echo(code: object) -> int:
-    """Return the code to answer a close frame with: the client's own, where it may be sent (RFC 6455, 7.4.1)."""
+    """Return the code that answers a close frame: the client's own where it may be sent (RFC 6455, 7.4)."""
+    if not code:  # an empty close frame
+        return WSCloseCode.OK
     if isinstance(code, int) and (1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999):  # noqa: PLR2004
         return code
-    return WSCloseCode.OK
+    return WSCloseCode.PROTOCOL_ERROR

@@ -25,7 +25,9 @@ UPDATE runs SET owner = ?, lease_until_ms = ?, attempts = attempts + 1, status =
 WHERE {_OWN_KEY} AND {_OPEN} AND (owner IS NULL OR lease_until_ms <= ?) RETURNING {_COLUMNS}
 """
 _SETTLE = f"UPDATE runs SET status = ?, owner = NULL, lease_until_ms = 0 WHERE {_OWN_KEY} AND {_OPEN}"
-_RELEASE = f"UPDATE runs SET owner = NULL, lease_until_ms = 0 WHERE {_OWN_KEY} AND owner = ?"
+_RELEASE = f"""
+UPDATE runs SET owner = NULL, lease_until_ms = 0, attempts = max(0, attempts - 1) WHERE {_OWN_KEY} AND owner = ?
+"""
 _GET = f"{_SELECT} WHERE {_OWN_KEY}"
 _FIND = f"{_SELECT} WHERE user = ? AND client_message_id = ?"
 _HEAD = f"{_SELECT} WHERE user = ? AND thread_id = ? AND {_OPEN} ORDER BY turn LIMIT 1"
@@ -41,7 +43,8 @@ class SqliteRunStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._watches: dict[str, set[asyncio.Future[None]]] = defaultdict(set)
-        self._cancelled: set[str] = set()  # of this process's open runs; the row tells the next process
+        marked = database.read(f"SELECT run_id FROM runs WHERE cancel = 1 AND {_OPEN}")
+        self._cancelled = {run_id for (run_id,) in marked}
 
     async def accept(self, acceptance: Acceptance) -> Accepted:
         """Write the run, its turn and record 0, or find the run this message made before."""
@@ -86,7 +89,7 @@ class SqliteRunStore:
         return await self._database.apply(renew)
 
     async def release(self, user: str, run_id: str, owner: str) -> None:
-        """Give an own lease back."""
+        """Give an own lease back, and take back the attempt it counted."""
         await self._database.write(
             lambda connection: (
                 connection.execute(

@@ -21,7 +21,7 @@ from playbyplay.domain.derivation import (
     UserMessage,
     next_steps,
 )
-from playbyplay.domain.ending import Stamp, closed, fence
+from playbyplay.domain.ending import OUTCOME_UNKNOWN, Stamp, closed, fence
 from playbyplay.domain.journal import CheckpointEntry, Entry, History, ResultEntry, ToolCall
 from playbyplay.domain.text import clean, clip, prefix
 from playbyplay.domain.timing import milliseconds
@@ -34,7 +34,7 @@ MAX_THOUGHT_BYTES = 4096
 MAX_DESCRIPTION_BYTES = 512
 UNCERTAIN = ToolReport(
     status="outcome_unknown",
-    summary="The runner was lost during this call; whether it took effect is unknown.",
+    summary=OUTCOME_UNKNOWN,
     content="The outcome of this call is unknown: it may or may not have taken effect. Do not call it again blindly.",
     duration_ms=0,
 )
@@ -89,12 +89,15 @@ class Engine:
             RunError: `tool_loop_limit` or `budget_exceeded`, where the model would have to be asked beyond the budget.
         """
         steps = next_steps(history)
-        if any(isinstance(step, AskModel) for step in steps):
-            if len(history.checkpoints) >= self._budget.model_calls:
-                raise RunError("tool_loop_limit", "The agent took too many steps without an answer.")
-            if history.usage.input_tokens + history.usage.output_tokens >= self._budget.tokens:
-                raise RunError("budget_exceeded", "The run used up its model tokens.")
-        return steps
+        questions = [step for step in steps if isinstance(step, AskModel)]
+        if not questions:
+            return steps
+        left = self._budget.model_calls - len(history.checkpoints)
+        if left <= 0:
+            raise RunError("tool_loop_limit", "The agent took too many steps without an answer.")
+        if history.usage.input_tokens + history.usage.output_tokens >= self._budget.tokens:
+            raise RunError("budget_exceeded", "The run used up its model tokens.")
+        return tuple(step for step in steps if step not in questions[left:])
 
     def request(self, history: History, step: AskModel, earlier: tuple[Message, ...]) -> ModelRequest:
         """Return what the model is asked.
@@ -128,7 +131,10 @@ class Engine:
         """Return the record of a model's response: checkpoint, thought, and the calls it opens."""
         if not response.calls and not response.text.strip():
             raise RunError("model_unavailable", "The model gave no answer.")
+        said = clean(response.text)
+        text = prefix(said, MAX_ANSWER_BYTES)
         agent = self._agent(step.delegation)
+        unsafe = {tool.name for tool in agent.tools if tool.semantics == "unsafe"}
         delegates = {
             one.tool_name: one.agent_id for one in self._registry.delegates(agent, _depth(history, step.scope))
         }
@@ -138,6 +144,7 @@ class Engine:
                 tool_name=clip(requested.tool_name, MAX_NAME_BYTES, empty="(unnamed)"),
                 arguments=prefix(clean(requested.arguments), MAX_CONTENT_BYTES),
                 delegate=delegates.get(requested.tool_name),
+                unsafe=True if requested.tool_name in unsafe else None,
             )
             for number, requested in enumerate(response.calls[: self._budget.calls_per_response], start=1)
         )
@@ -145,9 +152,9 @@ class Engine:
         entries: list[Entry] = [
             CheckpointEntry(
                 scope=step.scope,
-                text=prefix(clean(response.text), MAX_ANSWER_BYTES),
+                text=text,
                 calls=calls,
-                finish_reason=response.finish_reason,
+                finish_reason=response.finish_reason if text == said else "length",
                 usage=response.usage,
             ),
             stamp.event(

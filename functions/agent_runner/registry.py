@@ -40,8 +40,11 @@ class Registry:
 
     def __init__(self, agents: Iterable[Agent], tools: Iterable[Tool] = (), *, root: Agent | None = None) -> None:
         found = sorted(agents, key=lambda agent: agent.agent_id)
-        claimed = {tool.name for agent in found for tool in agent.tools}
-        free = tuple(tool for tool in sorted(tools, key=lambda tool: tool.name) if tool.name not in claimed)
+        claimed = {tool.name: tool for agent in found for tool in agent.tools}
+        offered = sorted(tools, key=lambda tool: tool.name)
+        if any(claimed.get(tool.name, tool) is not tool for tool in offered):
+            raise ValueError("two tools share a name")
+        free = tuple(tool for tool in offered if tool.name not in claimed)
         self.root = root or Agent(
             agent_id=SUPERVISOR,
             description="Talks with the user and hands tasks to the agents.",

@@ -21,7 +21,7 @@ _FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)```", re.DOTALL)
 _CODE_LINE = re.compile(
     r"^(?:def |class |import |from \w+ import |for .+:|while .+:|if .+:|with .+:|@\w|async def )", re.MULTILINE
 )
-_INTEGER = re.compile(r"-?\d+")
+_INTEGER = re.compile(r"-?\d{1,15}")
 _STOP = frozenset(
     _WORD.findall(
         """the and for with from that this what how why are your you can does into its not but please about tell

@@ -24,7 +24,7 @@ from playbyplay.domain.derivation import (
     UserMessage,
 )
 from playbyplay.domain.ending import answer_of, started_ms
-from playbyplay.domain.journal import Entry, History
+from playbyplay.domain.journal import Entry, History, is_whole
 from playbyplay.domain.text import prefix
 from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import Timing
@@ -39,7 +39,7 @@ MEMORY_BYTES = 4096  # of each message of an earlier turn
 
 
 Work: TypeAlias = AskModel | CallTool | CloseDelegation
-CANCELLED = RunError("cancelled", "The run was cancelled.")
+STOP_S = 0.05  # how long a step that was told to end is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,18 @@ class _Owned:
     earlier: tuple[Message, ...] = ()
     working: dict[str, _Working] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: "asyncio.Future[None] | None" = None
+
+    def is_cancelled(self) -> bool:
+        """Whether its user wants the end; a watch that failed says nothing."""
+        watch = self.cancelled
+        return watch is not None and watch.done() and not watch.cancelled() and watch.exception() is None
+
+    def unwatch(self) -> None:
+        """Stop watching for a cancel."""
+        if self.cancelled is not None:
+            self.cancelled.remove_done_callback(self.wake)
+            self.cancelled.cancel()
 
     def wake(self, _done: object) -> None:
         """Let the owner look: a step has ended, or its user wants it to."""
@@ -177,8 +189,10 @@ class Supervisor:
     def _verdict(self, run: Run, history: History) -> RunError | None:
         """Return why a run must end before it is owned."""
         if run.cancel:
-            return CANCELLED
-        if run.attempts > self._timing.max_attempts:
+            return _cancelled()
+        # The attempt that got on counts no more, but only a later owner says so in the store.
+        limit = self._timing.max_attempts * (2 if history.progressed else 1)
+        if run.attempts > limit:
             return RunError("attempts_exhausted", "The run was tried several times and did not get through.")
         now_ms = self._clock.now_ms()
         if history.state.phase == "queued" and now_ms > run.created_ms + self._timing.queue_s * 1000:
@@ -219,8 +233,7 @@ class Supervisor:
         """Perform steps until the run has ended; all appends happen here, one after the other."""
         history = owned.history
         deadline_ms = started_ms(history) + int(self._timing.run_s * 1000)
-        cancelled = asyncio.ensure_future(self._cancels.requested(history.user, history.run_id))
-        cancelled.add_done_callback(owned.wake)
+        self._watch(owned)
         pulse = _Pulse(self._timing.heartbeat_s / 4, owned.news)
         try:
             while True:
@@ -236,13 +249,20 @@ class Supervisor:
                         owned.working[step.key] = _Working(step, task)
                 await owned.news.wait()
                 owned.news.clear()
-                if cancelled.done():
-                    raise CANCELLED
+                if owned.is_cancelled():
+                    raise _cancelled()
                 await self._collect(owned)
                 await self._beat(owned)
         finally:
             pulse.stop()
-            cancelled.cancel()
+            owned.unwatch()
+
+    def _watch(self, owned: _Owned) -> None:
+        """Watch for a cancel; a watch that failed is renewed with the lease."""
+        if owned.cancelled is None or owned.cancelled.done():
+            history = owned.history
+            owned.cancelled = asyncio.ensure_future(self._cancels.requested(history.user, history.run_id))
+            owned.cancelled.add_done_callback(owned.wake)
 
     async def _perform(self, owned: _Owned, step: Work) -> ModelResponse | ToolReport:
         """Take one step and return what came of it; nothing is written here."""
@@ -263,8 +283,9 @@ class Supervisor:
         deltas = Deltas(owned.history, self._notifier, self._timing)
 
         async def on_text(attempt: int, text: str) -> None:
-            owned.last_frame_s = time.monotonic()
-            await deltas.on_text(attempt, text)
+            if text:
+                owned.last_frame_s = time.monotonic()
+                await deltas.on_text(attempt, text)
 
         try:
             return await self._model.respond(request, on_text)
@@ -276,6 +297,8 @@ class Supervisor:
         for key, working in list(owned.working.items()):
             if working.task.done():
                 del owned.working[key]
+                if working.task.cancelled():
+                    raise RuntimeError("a step cancelled itself")
                 entries = self._engine.outcome(owned.history, working.step, working.task.result(), self._clock.now_ms())
                 await self._append(owned, entries)
 
@@ -296,6 +319,7 @@ class Supervisor:
             )
             await self._notifier.tell(history.user, history.run_id, frame, last_seq=history.state.last_seq)
         if now_s - owned.last_renewal_s >= self._timing.renew_s:
+            self._watch(owned)
             await self._renew(owned, reset_attempts=False)
             await owned.receipt.extend(self._timing.visibility_s)
 
@@ -330,8 +354,9 @@ class Supervisor:
         )
         said: list[Message] = []
         for turn in earlier:
-            history = History.of(run.user, turn.run_id, await self._journal.read(run.user, turn.run_id))
-            answer = answer_of(history) if history.records else None
+            records = await self._journal.read(run.user, turn.run_id)
+            history = History.of(run.user, turn.run_id, records if is_whole(records) else [])
+            answer = answer_of(history)
             if answer is not None:
                 said.append(UserMessage(prefix(history.input.content, MEMORY_BYTES)))
                 said.append(AgentMessage(prefix(answer.text, MEMORY_BYTES)))
@@ -343,8 +368,19 @@ class Supervisor:
         owned.working.clear()
         for task in tasks:
             task.cancel()
+            task.add_done_callback(_hear)
         if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.wait(tasks, timeout=STOP_S)
+
+
+def _cancelled() -> RunError:
+    return RunError("cancelled", "The run was cancelled.")
+
+
+def _hear(task: asyncio.Task[ModelResponse | ToolReport]) -> None:
+    """Take note of how a stopped step ended; it matters no more."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _unheard(_attempt: int, _text: str) -> None:

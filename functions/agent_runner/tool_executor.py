@@ -8,7 +8,7 @@ import contextvars
 import functools
 import json
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -79,16 +79,31 @@ class ToolExecutor:
                 idempotency_key=f"{run_id}:{call.call_id}",
                 resources=self._resources,
             )
+        return await self._within_limit(run_id, tool, _invoke(tool, arguments))
+
+    async def _within_limit(
+        self, run_id: str, tool: Tool, call: Coroutine[None, None, ToolResult]
+    ) -> tuple[ToolStatus, ToolOutput]:
+        """Wait for a call as long as it may take, and no longer, even where it ignores being cancelled."""
+        task = asyncio.create_task(call)
         try:
-            async with asyncio.timeout(tool.timeout_s):
-                return "ok", _output_of(await _invoke(tool, arguments))
-        except TimeoutError:
+            done, _ = await asyncio.wait({task}, timeout=tool.timeout_s)
+        except asyncio.CancelledError:
+            _abandon(task)
+            raise
+        if not done:
+            _abandon(task)
             return "timeout", _sentence(f"The tool took longer than {tool.timeout_s:g} s.")
-        except ToolFailure as failure:
-            return "failed", _sentence(str(failure))
-        except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises fails this call alone
-            self._log.event("tool_failed", run_id=run_id, tool=tool.name, error=type(error).__name__)
-            return "failed", _sentence("The tool failed.")
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            try:
+                return "ok", _output_of(task.result())
+            except Exception as unfit:  # noqa: BLE001 - a result that cannot be rendered
+                error = unfit
+        if isinstance(error, ToolFailure):
+            return "failed", _sentence(str(error))
+        self._log.event("tool_failed", run_id=run_id, tool=tool.name, error=type(error).__name__)
+        return "failed", _sentence("The tool failed.")
 
 
 def _arguments(tool: Tool, text: str) -> dict[str, Any]:
@@ -105,9 +120,18 @@ def _bad_arguments(error: ValidationError) -> ToolOutput:
     return ToolOutput("The tool got arguments it does not take.", f"Not called, the arguments are wrong. {problems}")
 
 
+def _abandon(task: asyncio.Task[ToolResult]) -> None:
+    """Tell a call to end, and hear it out without waiting."""
+    task.cancel()
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+
+
 async def _invoke(tool: Tool, arguments: dict[str, Any]) -> ToolResult:
     if tool.is_async:
-        return await cast("Callable[..., Awaitable[ToolResult]]", tool.function)(**arguments)
+        try:
+            return await cast("Callable[..., Awaitable[ToolResult]]", tool.function)(**arguments)
+        except SystemExit as error:  # it would end the server
+            raise RuntimeError("SystemExit") from error
     call = functools.partial(contextvars.copy_context().run, functools.partial(tool.function, **arguments))
     return await _in_daemon_thread(cast("Callable[[], ToolResult]", call))
 
@@ -130,8 +154,8 @@ async def _in_daemon_thread(call: Callable[[], ToolResult]) -> ToolResult:
         failure: BaseException | None = None
         try:
             result = call()
-        except StopIteration:  # a future refuses to carry it
-            failure = RuntimeError("StopIteration")
+        except (StopIteration, SystemExit) as error:  # a future does not carry the one, a server not the other
+            failure = RuntimeError(type(error).__name__)
         except BaseException as error:  # noqa: BLE001 - carried to the one who waits
             failure = error
         if not loop.is_closed():

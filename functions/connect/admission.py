@@ -115,4 +115,4 @@ class Admission:
 
 
 def _digest(ticket: str) -> str:
-    return hashlib.sha256(ticket.encode()).hexdigest()
+    return hashlib.sha256(ticket.encode("utf-8", "surrogatepass")).hexdigest()

@@ -101,13 +101,19 @@ class Accept:
         try:
             run = await self._runs.get(wanted.user, wanted.run_id)
             if run is not None:
-                head = await self._runs.head(wanted.user, run.thread_id)
-                return Accepted(run, duplicate=False, position=run.turn - head.turn if head else 0)
+                return Accepted(run, duplicate=False, position=await self._position(run))
             if wanted.client_message_id is None:
                 return None
             return await self._runs.find(wanted.user, wanted.client_message_id)
         except (OutcomeUnknown, StoreUnavailable):
             return None
+
+    async def _position(self, run: Run) -> int:
+        head = await self._runs.head(run.user, run.thread_id)
+        if head is None or head.turn >= run.turn:
+            return 0
+        ahead = await self._runs.turns(run.user, run.thread_id, from_turn=head.turn, to_turn=run.turn - 1)
+        return sum(turn.is_open for turn in ahead)
 
     async def _send(self, run: Run) -> None:
         """Ask for a runner. The run is durable: where the queue fails now, a later look at open runs sends it."""

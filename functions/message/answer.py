@@ -2,7 +2,7 @@
 
 from message.caller import Caller
 from playbyplay.domain.ending import answer_of
-from playbyplay.domain.journal import History
+from playbyplay.domain.journal import History, is_whole
 from playbyplay.domain.text import prefix_as_json
 from playbyplay.errors import Refused
 from playbyplay.ports import Journal
@@ -26,7 +26,8 @@ class Answer:
             Refused: `not_found` (no such run, or it has no answer) or `bad_value` (the offset is
                 beyond the end or inside a character).
         """
-        history = History.of(caller.user, command.run_id, await self._journal.read(caller.user, command.run_id))
+        records = await self._journal.read(caller.user, command.run_id)
+        history = History.of(caller.user, command.run_id, records if is_whole(records) else [])
         found = answer_of(history) if history.state.outcome == "completed" else None
         if found is None:
             raise Refused("not_found", "There is no such answer.", run_id=command.run_id)

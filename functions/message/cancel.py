@@ -7,13 +7,11 @@ from message.caller import Caller
 from playbyplay.domain.journal import History
 from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import Timing
-from playbyplay.errors import Demoted, Refused, RunError, StoreUnavailable
+from playbyplay.errors import Demoted, OutcomeUnknown, Refused, RunError, StoreUnavailable
 from playbyplay.ports import Acquired, Clock, Ids, Journal, RunStore
 from playbyplay.protocol.commands import Cancel as CancelCommand
 from playbyplay.protocol.replies import CancelAccepted
 from playbyplay.settlement import Settlement
-
-CANCELLED = RunError("cancelled", "The run was cancelled.")
 
 
 class Cancel:
@@ -41,7 +39,7 @@ class Cancel:
                 raise Refused("not_found", "There is no such run.", run_id=command.run_id)
             if run.is_open:
                 await self._end_unowned(run)
-        except StoreUnavailable:
+        except (OutcomeUnknown, StoreUnavailable):
             raise Refused("overloaded", "The run could not be cancelled now.", run_id=command.run_id) from None
         return CancelAccepted(run_id=command.run_id)
 
@@ -54,7 +52,7 @@ class Cancel:
         history = History.of(run.user, run.run_id, await self._journal.read(run.user, run.run_id))
         try:
             if history.state.phase != "ended":
-                await self._settlement.take_and_fail(history, CANCELLED)
+                await self._settlement.take_and_fail(history, RunError("cancelled", "The run was cancelled."))
             await self._settlement.settle(run, history)
         except Demoted:
             return  # an owner was faster; it sees the wish

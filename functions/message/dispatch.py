@@ -52,8 +52,8 @@ class Dispatch:
         client_message_id = getattr(command, "client_message_id", None)
         run_id = getattr(command, "run_id", None)
         if caller.session.expires_ms <= self._clock.now_ms():
-            sentence = "This session is over. Connect again."
-            raise Refused("expired", sentence, client_message_id=client_message_id, run_id=run_id)
+            # No run_id: `expired` with one means that this run's events are no longer kept.
+            raise Refused("expired", "This session is over. Connect again.", client_message_id=client_message_id)
         wait_s = await self._quota.wait_s(caller.user, caller.connection_id, command.type)
         if wait_s > 0:
             raise Refused(

@@ -5,7 +5,7 @@ the strongly consistent read, then the replay, then the head that was read.
 """
 
 from message.caller import Caller
-from playbyplay.domain.journal import History
+from playbyplay.domain.journal import History, is_whole
 from playbyplay.domain.thread import Run
 from playbyplay.errors import PostError, Refused
 from playbyplay.notifier import Notifier
@@ -61,7 +61,8 @@ class Resume:
         if not runs:
             known = await self._runs.turns(caller.user, thread_id, from_turn=1, to_turn=1)
             raise Refused("bad_value", "after is above the head of this thread.") if known else _no_thread()
-        left, through = MAX_REPLAYED, after
+        # `through` stays in the first turn that is still open: whoever asks on from there misses nothing.
+        left, through, whole = MAX_REPLAYED, after, True
         for run in runs:
             history = await self._history(run)
             after_seq = after.seq if run.turn == after.turn else 0
@@ -69,15 +70,17 @@ class Resume:
                 raise Refused("bad_value", "after is above the head of its turn.")
             frames = _frames(run, history, after_seq, left)
             await self._notifier.replay(caller.connection_id, frames)
-            through = Position(turn=run.turn, seq=min(after_seq + left, history.state.last_seq))
-            left -= through.seq - after_seq
+            reached = Position(turn=run.turn, seq=min(after_seq + left, history.state.last_seq))
+            through = reached if whole else through
+            left -= reached.seq - after_seq
             if left <= 0:
                 break
+            whole = whole and history.state.phase == "ended"
         return ReplayComplete(thread_id=thread_id, through=through)
 
     async def _history(self, run: Run) -> History:
         records = await self._journal.read(run.user, run.run_id)
-        if not records:
+        if not is_whole(records):
             raise Refused("expired", "The events of this run are no longer kept.", run_id=run.run_id)
         return History.of(run.user, run.run_id, records)
 

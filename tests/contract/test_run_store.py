@@ -405,6 +405,16 @@ async def test_a_watch_on_a_marked_run_is_done_at_once(home: Home) -> None:
     await asyncio.wait_for(asyncio.ensure_future(home.runs.requested(USER, run.run_id)), 1)
 
 
+async def test_a_watch_of_the_next_process_is_done_at_once(home: Home) -> None:
+    """A mark outlives the process that set it."""
+    (run,) = await accepted_turns(home, 1)
+    await home.runs.request_cancel(USER, run.run_id)
+    await home.reopen()
+    marked = asyncio.ensure_future(home.runs.requested(USER, run.run_id))
+    await asyncio.wait({marked}, timeout=0.1)
+    assert marked.done()
+
+
 async def test_a_watch_given_up_disturbs_no_other(home: Home) -> None:
     """One of two watches is cancelled; the other is told."""
     (run,) = await accepted_turns(home, 1)

@@ -70,7 +70,7 @@ class FakeRunStore:
         async with self.faults.around("runs.release"):
             run = self.runs.get((user, run_id))
             if run is not None and run.owner == owner:
-                self._change(run, owner=None, lease_until_ms=0)
+                self._change(run, owner=None, lease_until_ms=0, attempts=max(0, run.attempts - 1))
 
     async def request_cancel(self, user: str, run_id: str) -> Run | None:
         async with self.faults.around("runs.request_cancel"):

@@ -31,7 +31,9 @@ from playbyplay.protocol.events import (
     ToolCompleted,
     ToolExecuting,
 )
-from playbyplay_client.client import ClientError, PlaybyplayClient, Rejected, Run, RunLost
+from playbyplay_client.client import PlaybyplayClient
+from playbyplay_client.errors import ClientError, Rejected, RunLost
+from playbyplay_client.run import Run
 
 URL = "ws://127.0.0.1:8787/ws"
 OK, FAILED, NO_SERVER, INTERRUPTED = 0, 1, 2, 130

@@ -5,6 +5,7 @@ from the entry that was committed. A post never fails a run; a failed append end
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 
 from playbyplay.domain.journal import Entry, History, Record
@@ -127,12 +128,14 @@ class Notifier:
             for text in frames:
                 await self._post_twice(connection_id, text)
         except ConnectionGone:
-            if self._clock.now_ms() - opened_ms >= self._timing.gone_grace_s * 1000:
-                await self._connections.remove(connection_id)
             self._log.event("post_failed", run_id=run_id, reason="gone")
+            if self._clock.now_ms() - opened_ms >= self._timing.gone_grace_s * 1000:
+                with contextlib.suppress(OutcomeUnknown, StoreUnavailable):  # the next post finds it gone again
+                    await self._connections.remove(connection_id)
         except PostFailed as failed:
             self._log.event("post_failed", run_id=run_id, reason=failed.reason)
-            await self._connections.mark_lagging(connection_id, lagging=True)
+            with contextlib.suppress(OutcomeUnknown, StoreUnavailable):  # the next post finds it slow again
+                await self._connections.mark_lagging(connection_id, lagging=True)
             await self._hint(connection_id, Lagging(run_id=run_id, last_seq=last_seq))
 
     async def _hint(self, connection_id: str, frame: Frame) -> None:

@@ -145,7 +145,7 @@ class RunStore(Protocol):
         ...
 
     async def release(self, user: str, run_id: str, owner: str) -> None:
-        """Give an own lease back."""
+        """Give an own lease back, and take back the attempt it counted: this owner did not fall."""
         ...
 
     async def request_cancel(self, user: str, run_id: str) -> Run | None:

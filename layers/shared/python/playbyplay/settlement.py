@@ -30,7 +30,7 @@ class Settlement:
         """
         entries: list[Entry] = [fence(history)]
         if answer_of(history) is None:
-            entries += failed(history, error, self._clock.now_ms())
+            entries += failed(history, error, self._clock.now_ms(), taken_over=True)
         await self._notifier.append(history, entries)
         if history.state.phase != "ended":
             await self.finish(history)

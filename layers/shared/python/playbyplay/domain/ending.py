@@ -22,6 +22,7 @@ from playbyplay.protocol.events import (
 )
 
 _ENVELOPE_BYTES = 1024  # more than all fields of a final_response but its content
+OUTCOME_UNKNOWN = "The runner was lost during this call; whether it took effect is unknown."
 _LEFT_OPEN: Mapping[TerminalCode, tuple[ToolStatus, str]] = {
     "cancelled": ("cancelled", "Stopped: the run was cancelled."),
     "deadline_exceeded": ("timeout", "Stopped: the run took too long."),
@@ -98,12 +99,23 @@ def completed(history: History, now_ms: int) -> list[Entry]:
     ]
 
 
-def failed(history: History, error: RunError, now_ms: int) -> list[Entry]:
-    """Return the `tool_completed` of every open call and the terminal `error`."""
+def failed(history: History, error: RunError, now_ms: int, *, taken_over: bool = False) -> list[Entry]:
+    """Return the `tool_completed` of every open call and the terminal `error`.
+
+    Args:
+        history: the run.
+        error: why it ends.
+        now_ms: when.
+        taken_over: whether its open calls were opened by an earlier owner, so that an unsafe one may have taken effect.
+    """
     stamp = Stamp(history, now_ms)
-    status, summary = _LEFT_OPEN.get(error.code, ("cancelled", "Stopped: the run failed."))
-    # Inner calls first: a sub-agent's step may only stand while its delegation is open.
-    entries: list[Entry] = [closed(stamp, call, status, summary, 0) for call in reversed(history.open_calls)]
+    entries: list[Entry] = []
+    for call in reversed(history.open_calls):  # inner first: a sub-agent's step stands while its delegation is open
+        status, summary = _LEFT_OPEN.get(error.code, ("cancelled", "Stopped: the run failed."))
+        lost = taken_over or history.opened_at[call.call_id] < history.epoch
+        if lost and call.call_id in history.unsafe:
+            status, summary = "outcome_unknown", OUTCOME_UNKNOWN
+        entries.append(closed(stamp, call, status, summary, 0))
     entries.append(stamp.event(ErrorEvent, code=error.code, message=error.message, retryable=error.retryable))
     return entries
 

@@ -19,13 +19,14 @@ from playbyplay.protocol.events import AgentStarted, Event, FinishReason, ToolCo
 class ToolCall(Frame):
     """A call the model asked for, under an id of ours; `arguments` is the model's own JSON text.
 
-    `delegate` names the agent a delegation goes to.
+    `delegate` names the agent a delegation goes to; `unsafe` says that the call is started at most once.
     """
 
     call_id: str
     tool_name: str
     arguments: str
     delegate: str | None = None
+    unsafe: Literal[True] | None = None
 
 
 class InputEntry(Frame):
@@ -121,6 +122,11 @@ class Record:
         return f"[{','.join(_entry_json(entry, frames) for entry in self.entries)}]"
 
 
+def is_whole(records: Sequence[Record]) -> bool:
+    """Whether these are records 0, 1, 2 ...: a journal that has begun to expire is not."""
+    return bool(records) and all(record.pos == pos for pos, record in enumerate(records))
+
+
 def _entry_json(entry: Entry, frames: Iterator[str]) -> str:
     if isinstance(entry, EventEntry):
         return f'{{"kind":"event","event":{next(frames)}}}'
@@ -135,6 +141,7 @@ class History:
         started: the first event, once it happened.
         opened: the `tool_executing` of each call, by call id.
         opened_at: the epoch each call was opened in, by call id.
+        unsafe: the calls that are started at most once.
         checkpoints: the model's responses, in order.
         results: what each call returned, by call id.
         progressed: whether a public event follows the last fence.
@@ -150,6 +157,7 @@ class History:
     started: AgentStarted | None = None
     opened: dict[str, ToolExecuting] = field(default_factory=dict)
     opened_at: dict[str, int] = field(default_factory=dict)
+    unsafe: set[str] = field(default_factory=set)
     progressed: bool = False
     _next: tuple[Record, RunState] | None = None
 
@@ -234,9 +242,8 @@ class History:
             raise GrammarError("nothing follows a terminal")
         if not entries:
             raise GrammarError("a record holds at least one entry")
+        self._check_input(entries)
         for entry in entries:
-            if isinstance(entry, InputEntry) != (not self.records):
-                raise GrammarError("the input is record 0 and nothing else is")
             if isinstance(entry, FenceEntry):
                 if entry.epoch != epoch + 1:
                     raise GrammarError(f"fence {entry.epoch} after epoch {epoch}")
@@ -249,11 +256,18 @@ class History:
             raise GrammarError("agent_completed and final_response are one record")
         return state, epoch
 
+    def _check_input(self, entries: Sequence[Entry]) -> None:
+        """The input is the whole of record 0, and nothing else is."""
+        inputs = sum(isinstance(entry, InputEntry) for entry in entries)
+        if inputs != (0 if self.records else 1) or (inputs and len(entries) > 1):
+            raise GrammarError("the input is the whole of record 0")
+
     def _note(self, entry: Entry, epoch: int) -> None:
         if isinstance(entry, FenceEntry):
             self.progressed = False
         elif isinstance(entry, CheckpointEntry):
             self.checkpoints.append(entry)
+            self.unsafe.update(call.call_id for call in entry.calls if call.unsafe)
         elif isinstance(entry, ResultEntry):
             self.results[entry.call_id] = entry.content
         elif isinstance(entry, EventEntry):

@@ -16,17 +16,17 @@ def prefix(text: str, max_bytes: int) -> str:
     """Return the longest prefix of at most `max_bytes` bytes of UTF-8, cut on a code-point border."""
     if len(text) * 4 <= max_bytes:
         return text
-    return text.encode()[:max_bytes].decode(errors="ignore")
+    return text[:max_bytes].encode()[:max_bytes].decode(errors="ignore")
 
 
 def clip(text: str, max_bytes: int, *, empty: str) -> str:
     """Clean a text for an event field: never empty, never longer than `max_bytes` bytes of UTF-8."""
-    cleaned = clean(text).strip()
+    begin = text.strip(" \t\r\n")
+    cleaned = clean(begin[: max_bytes + 1]).strip()  # a tool may return megabytes: cut first, then clean
     if not cleaned:
         return empty
-    cut = prefix(cleaned, max_bytes)
-    if len(cut) == len(cleaned):
-        return cut
+    if len(begin) <= max_bytes and len(cleaned.encode()) <= max_bytes:
+        return cleaned
     return prefix(cleaned, max_bytes - len(_ELLIPSIS.encode())) + _ELLIPSIS
 
 

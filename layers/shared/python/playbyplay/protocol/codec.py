@@ -85,6 +85,8 @@ def decode_server_frame(text: str) -> Event | Reply | None:
     """
     value = json.loads(text)
     kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(kind, str):
+        return None
     if kind in EVENT_TYPES:
         return EVENT.validate_json(text)
     if kind in REPLY_TYPES:

@@ -1,0 +1,270 @@
+"""`agent_message`: one message one run, told only when it is durable, sent only when it is its turn."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from playbyplay.domain.thread import digest
+from playbyplay.errors import ConnectionGone, Refused
+from playbyplay.ports import Job
+from playbyplay.protocol.replies import MessageAccepted
+from tests.fakes.faults import Fault, Faults, fail_after, fail_before, lost
+from tests.fakes.ids import uuid
+from tests.histories import MESSAGE, OTHER, USER
+from tests.house import House
+
+
+async def refused(
+    house: House, content: str = "Hi.", *, thread_id: str | None = None, message: str = MESSAGE
+) -> Refused:
+    with pytest.raises(Refused) as refusal:
+        await house.send(content, thread_id=thread_id, message=message)
+    return refusal.value
+
+
+async def test_a_message_becomes_a_run() -> None:
+    """The reply names it; the store, the journal and the queue hold it."""
+    house = House()
+    reply = await house.send("Why?", message=MESSAGE)
+    run = house.run(reply.run_id)
+    assert reply == MessageAccepted(
+        client_message_id=MESSAGE, run_id=run.run_id, thread_id=run.thread_id, turn=1, duplicate=False, position=0
+    )
+    assert (run.status, run.content_digest, run.created_ms) == ("queued", digest("Why?"), house.clock.now_ms())
+    assert run.deadline_ms == run.created_ms + 7_200_000
+    assert house.history(run).input.content == "Why?"
+    assert house.history(run).input.client_message_id == MESSAGE
+    assert house.queue.sent == [Job(USER, run.run_id)]
+    assert house.log.of("message_accepted") == [{"run_id": run.run_id, "duplicate": False, "position": 0}]
+
+
+async def test_a_message_with_only_content_gets_ids_of_the_server() -> None:
+    """And the reply does not invent a client_message_id; sent again it is another message."""
+    house = House()
+    one, two = await house.send("Why?"), await house.send("Why?")
+    assert one.client_message_id is None
+    assert "client_message_id" not in one.to_json()
+    assert len({one.run_id, two.run_id, one.thread_id, two.thread_id}) == 4
+
+
+async def test_the_run_is_durable_before_anything_else_happens() -> None:
+    """First the accept, then the queue, then the user's other connections."""
+    house = House()
+    await house.watch()
+    house.faults.calls.clear()
+    await house.send("Why?", message=MESSAGE)
+    assert house.faults.calls == ["runs.accept", "queue.send", "connections.subscribers", "gateway.post"]
+
+
+async def test_a_repeat_gets_the_same_ids() -> None:
+    """While the run is open and after it; nothing is written and nobody is told again."""
+    house = House()
+    await house.watch()
+    first = await house.send("Why?", message=MESSAGE)
+    again = await house.send("Why?", message=MESSAGE)
+    assert again == first.model_copy(update={"duplicate": True})
+    await house.runs.settle(house.run(first.run_id), "completed")
+    house.queue.sent.clear()
+    assert await house.send("Why?", message=MESSAGE) == again
+    assert house.queue.sent == []
+    assert len(house.runs.runs) == 1
+    assert len(house.gateway.frames(house.seen, "run_input")) == 1
+
+
+async def test_a_repeat_may_name_its_thread() -> None:
+    """A client that learned the thread from the first reply sends the same message with it."""
+    house = House()
+    first = await house.send("Why?", message=MESSAGE)
+    again = await house.send("Why?", message=MESSAGE, thread_id=first.thread_id)
+    assert again.duplicate
+    assert again.run_id == first.run_id
+
+
+async def test_a_repeat_sends_a_job_that_may_have_been_lost() -> None:
+    """A crash between the accept and the queue is healed by the client's own resend."""
+    house = House()
+    first = await house.send("Why?", message=MESSAGE)
+    house.queue.sent.clear()
+    await house.send("Why?", message=MESSAGE)
+    assert house.queue.sent == [Job(USER, first.run_id)]
+
+
+@pytest.mark.parametrize("different", ["content", "thread"])
+async def test_another_message_under_the_same_id_is_a_conflict(different: str) -> None:
+    """Nothing changes, and the refusal names the id."""
+    house = House()
+    first = await house.send("Why?", message=MESSAGE)
+    other = await house.send("Hello.")
+    before_it = dict(house.runs.runs)
+    refusal = await refused(
+        house,
+        "What?" if different == "content" else "Why?",
+        thread_id=other.thread_id if different == "thread" else None,
+    )
+    assert (refusal.code, refusal.client_message_id, refusal.retryable) == ("conflict", MESSAGE, False)
+    assert house.runs.runs == before_it
+    assert house.history(house.run(first.run_id)).input.content == "Why?"
+
+
+async def test_a_message_of_a_thread_is_its_next_turn() -> None:
+    """It waits behind the open turns, and only the first of them was sent to the queue."""
+    house = House()
+    first = await house.send("One.")
+    second = await house.send("Two.", thread_id=first.thread_id)
+    third = await house.send("Three.", thread_id=first.thread_id)
+    assert [(one.turn, one.position) for one in (first, second, third)] == [(1, 0), (2, 1), (3, 2)]
+    assert house.queue.sent == [Job(USER, first.run_id)]
+
+
+async def test_a_turn_without_open_ones_before_it_is_sent() -> None:
+    """A later message of a quiet thread starts at once."""
+    house = House()
+    first = await house.send("One.")
+    await house.runs.settle(house.run(first.run_id), "completed")
+    second = await house.send("Two.", thread_id=first.thread_id)
+    assert (second.turn, second.position) == (2, 0)
+    assert house.queue.sent[-1] == Job(USER, second.run_id)
+
+
+@pytest.mark.parametrize("kind", ["absent", "foreign"])
+async def test_a_thread_of_nobody_or_somebody_else_is_not_found(kind: str) -> None:
+    """In the same words; the id of the message is named and not burnt."""
+    house = House()
+    theirs = await house.send("Mine.", user=OTHER)
+    refusal = await refused(house, thread_id=theirs.thread_id if kind == "foreign" else uuid(404))
+    assert (refusal.code, refusal.message, refusal.client_message_id) == (
+        "not_found",
+        "There is no such thread.",
+        MESSAGE,
+    )
+    assert not (await house.send("Hi.", message=MESSAGE)).duplicate
+
+
+async def test_one_id_of_two_users_is_two_messages() -> None:
+    """They know nothing of each other."""
+    house = House()
+    mine = await house.send("Why?", message=MESSAGE)
+    theirs = await house.send("What?", message=MESSAGE, user=OTHER)
+    assert not theirs.duplicate
+    assert mine.run_id != theirs.run_id
+    assert mine.thread_id != theirs.thread_id
+
+
+async def test_concurrent_sends_of_one_message_make_one_run() -> None:
+    """A client that sends on two sockets at once gets one run twice."""
+    house = House()
+    replies = await asyncio.gather(*(house.send("Why?", message=MESSAGE) for _ in range(10)))
+    assert len({reply.run_id for reply in replies}) == 1
+    assert sorted(reply.duplicate for reply in replies) == [False] + [True] * 9
+    assert len(house.runs.runs) == 1
+
+
+async def test_the_users_other_connections_see_the_message() -> None:
+    """As `run_input`, the one it came from and other users excepted."""
+    house = House()
+    for name in ("sending=", "other="):
+        await house.watch(name)
+    await house.watch("theirs=", OTHER)
+    reply = await house.send("Why?", message=MESSAGE)
+    assert house.gateway.frames("other=") == [
+        {
+            "type": "run_input",
+            "run_id": reply.run_id,
+            "thread_id": reply.thread_id,
+            "turn": 1,
+            "content": "Why?",
+            "timestamp": house.history(house.run(reply.run_id)).input.timestamp,
+        }
+    ]
+    assert house.gateway.frames("sending=") == house.gateway.frames("theirs=") == []
+
+
+AMBIGUOUS: dict[str, Callable[[], Fault]] = {"written": fail_after, "not written": lost, "unavailable": fail_before}
+
+
+@pytest.mark.parametrize("message", [MESSAGE, None], ids=["with an id", "without"])
+@pytest.mark.parametrize("fault", AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
+async def test_an_unknown_outcome_is_read_back(fault: Callable[[], Fault], message: str | None) -> None:
+    """Written or not, the client gets one run, which is no duplicate; it is sent, and there is no second."""
+    house = House()
+    house.faults.plan("runs.accept", fault())
+    reply = await house.send("Why?", message=message)
+    assert not reply.duplicate
+    assert (reply.turn, reply.position) == (1, 0)
+    assert list(house.runs.runs) == [(USER, reply.run_id)]
+    assert house.queue.sent == [Job(USER, reply.run_id)]
+
+
+async def test_an_unknown_outcome_behind_an_earlier_send_is_a_duplicate() -> None:
+    """Reading back finds the run that the first send made."""
+    house = House()
+    first = await house.send("Why?", message=MESSAGE)
+    house.faults.plan("runs.accept", lost())
+    again = await house.send("Why?", message=MESSAGE)
+    assert (again.run_id, again.duplicate) == (first.run_id, True)
+
+
+async def test_an_unknown_outcome_behind_another_message_is_a_conflict() -> None:
+    """Reading back checks the content as well."""
+    house = House()
+    await house.send("Why?", message=MESSAGE)
+    house.faults.plan("runs.accept", lost())
+    assert (await refused(house, "What?")).code == "conflict"
+
+
+async def test_a_position_that_was_read_back_counts_open_turns_only() -> None:
+    """As it would have been told without the doubt: a cancelled turn in between is not ahead."""
+    house = House()
+    first = await house.send("One.")
+    second = await house.send("Two.", thread_id=first.thread_id)
+    await house.runs.settle(house.run(second.run_id), "cancelled")
+    house.faults.plan("runs.accept", fail_after())
+    third = await house.send("Three.", thread_id=first.thread_id)
+    assert (third.turn, third.position) == (3, 1)
+
+
+@pytest.mark.parametrize("fault", [fail_before, lost], ids=["unavailable", "unknown"])
+async def test_a_store_that_stays_away_is_overload(fault: Callable[[], Fault]) -> None:
+    """After a few tries the message is refused, to be sent again; nothing was written or sent."""
+    house = House()
+    house.faults.plan("runs.accept", *[fault() for _ in range(20)])
+    refusal = await refused(house)
+    assert (refusal.code, refusal.client_message_id, refusal.retryable) == ("overloaded", MESSAGE, True)
+    assert (refusal.retry_after_ms or 0) > 0
+    assert house.runs.runs == {}
+    assert house.queue.sent == []
+    assert 1 < house.faults.count("runs.accept") < 20
+
+
+async def test_an_overload_that_was_written_is_healed_by_the_resend() -> None:
+    """Neither the write nor the reading back was confirmed: the client sends again and gets that run."""
+    house = House()
+    house.faults.plan("runs.accept", fail_after(), *[fail_before() for _ in range(20)])
+    for operation in ("runs.get", "runs.find"):
+        house.faults.plan(operation, *[fail_before() for _ in range(20)])
+    assert (await refused(house)).code == "overloaded"
+    house.runs.faults = Faults()
+    again = await house.send("Hi.", message=MESSAGE)
+    assert again.duplicate
+    assert list(house.runs.runs) == [(USER, again.run_id)]
+
+
+async def test_a_queue_that_fails_does_not_take_the_acceptance_back() -> None:
+    """The run is durable: the client is told so, and a later look at the open runs sends it."""
+    house = House()
+    house.faults.plan("queue.send", fail_before())
+    reply = await house.send("Why?", message=MESSAGE)
+    assert house.run(reply.run_id).status == "queued"
+    assert house.log.of("run_retried") == [{"run_id": reply.run_id, "reason": "queue"}]
+
+
+@pytest.mark.parametrize("operation", ["connections.subscribers", "connections.remove"])
+async def test_a_failure_behind_the_acceptance_does_not_take_it_back(operation: str) -> None:
+    """What happens on the way to the other connections is theirs to heal."""
+    house = House()
+    await house.watch()
+    house.gateway.always(house.seen, ConnectionGone())
+    house.faults.plan(operation, fail_before())
+    reply = await house.send("Why?", message=MESSAGE)
+    assert house.run(reply.run_id).status == "queued"

@@ -1,0 +1,329 @@
+"""`resume`: every later event, in order, flagged; the row before the read, so that nothing falls between."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from playbyplay.domain.thread import Run
+from playbyplay.errors import ConnectionGone, Refused
+from playbyplay.protocol.commands import Position, Resume
+from playbyplay.protocol.replies import ReplayComplete
+from tests.fakes.ids import uuid
+from tests.histories import CANONICAL, OTHER, Story, call
+from tests.house import House
+
+ME = "resuming="
+
+
+async def told(house: House, story: Story, *, thread_id: str | None = None) -> Run:
+    """Accept a message, let its journal go on as a story's does, and note its end if it has one."""
+    run = await house.say(story.history.input.content, thread_id=thread_id)
+    retold = Story(story.history.input.content, run_id=run.run_id, turn=run.turn)
+    retold.history.records[0] = house.journal.records(run.user, run.run_id)[0]
+    for record in story.records[1:]:
+        retold.add(*[_again(retold, entry, run) for entry in record.entries])
+    house.journal.slots[run.user, run.run_id] = {record.pos: record for record in retold.records}
+    if retold.history.state.phase == "ended":
+        await house.runs.settle(run, retold.history.state.status)
+    return run
+
+
+def _again(story: Story, entry: Any, run: Run) -> Any:
+    """Return an entry as an entry of another run."""
+    if entry.kind != "event":
+        return entry
+    event = entry.event.model_copy(update={"run_id": run.run_id, "thread_id": run.thread_id, "turn": run.turn})
+    return entry.model_copy(update={"event": event})
+
+
+def canonical() -> Story:
+    return Story().starts().asks(call(1)).returns("c1").answers().completes()
+
+
+def long(count: int) -> Story:
+    """Return an open run of so many events."""
+    story = Story().starts()
+    while story.history.state.last_seq < count:
+        story.add(story.event("agent_thinking", agent_id="root", thought="Hm."))
+    return story
+
+
+async def resumed(house: House, run: Run, after_seq: int, connection_id: str = ME) -> ReplayComplete:
+    return await house.resume(house.caller(connection_id, run.user), Resume(run_id=run.run_id, after_seq=after_seq))
+
+
+async def resumed_thread(house: House, run: Run, turn: int, seq: int) -> ReplayComplete:
+    command = Resume(thread_id=run.thread_id, after=Position(turn=turn, seq=seq))
+    return await house.resume(house.caller(ME), command)
+
+
+def seqs(frames: Sequence[dict[str, Any]]) -> list[tuple[int, int]]:
+    return [(frame["turn"], frame.get("seq", 0)) for frame in frames]
+
+
+async def test_a_replay_from_the_beginning_is_the_whole_run() -> None:
+    """First the user's own message, then every event, each flagged; then the head."""
+    house = House()
+    run = await told(house, canonical())
+    reply = await resumed(house, run, 0)
+    frames = house.gateway.frames(ME)
+    assert [frame["type"] for frame in frames] == ["run_input", *CANONICAL]
+    assert all(frame["replay"] is True for frame in frames)
+    assert frames[0]["content"] == "Why is it slow?"
+    assert [{**frame, "replay": None} for frame in frames[1:]] == [
+        {**event.model_dump(exclude_none=True), "replay": None} for event in house.history(run).events
+    ]
+    assert reply == ReplayComplete(run_id=run.run_id, after_seq=0, last_seq=7, status="completed")
+
+
+@pytest.mark.parametrize("after_seq", range(1, 8))
+async def test_a_replay_goes_on_where_the_client_stands(after_seq: int) -> None:
+    """Everything after its seq and nothing before; the message was shown already."""
+    house = House()
+    run = await told(house, canonical())
+    reply = await resumed(house, run, after_seq)
+    assert [frame["seq"] for frame in house.gateway.frames(ME)] == list(range(after_seq + 1, 8))
+    assert (reply.after_seq, reply.last_seq) == (after_seq, 7)
+
+
+async def test_a_replay_can_be_asked_for_any_number_of_times() -> None:
+    """On any connection of the user, with the same frames."""
+    house = House()
+    run = await told(house, canonical())
+    for name in ("one=", "two=", "three="):
+        for _ in range(2):
+            await resumed(house, run, 3, name)
+        texts = house.gateway.texts[name]
+        assert texts[:4] == texts[4:] == house.gateway.texts["one="][:4]
+
+
+async def test_the_row_stands_before_the_journal_is_read() -> None:
+    """From then on live frames come, so what is committed after the read is not missed."""
+    house = House()
+    run = await told(house, canonical())
+    house.faults.calls.clear()
+    await resumed(house, run, 5)
+    assert house.faults.calls == [
+        "connections.add",
+        "connections.mark_lagging",
+        "runs.get",
+        "journal.read",
+        "gateway.post",
+        "gateway.post",
+    ]
+
+
+async def test_the_row_stands_before_the_journals_of_a_thread_are_read() -> None:
+    """The same for the other form."""
+    house = House()
+    run = await told(house, canonical())
+    house.faults.calls.clear()
+    await resumed_thread(house, run, 0, 0)
+    order = house.faults.calls
+    assert order.index("connections.add") < order.index("connections.mark_lagging") < order.index("runs.turns")
+    assert order.index("runs.turns") < order.index("journal.read") < order.index("gateway.post")
+
+
+async def test_an_event_committed_during_the_replay_comes_live() -> None:
+    """What the read did not see is posted to the row that stands, while the replay is still on its way."""
+    house = House()
+    run = await told(house, long(3))
+    story = Story.again(long(3))
+    story.history = house.history(run)
+    gate = asyncio.Event()
+    house.gateway.plan(ME, gate)
+    replaying = asyncio.ensure_future(resumed(house, run, 0))
+    await asyncio.sleep(0.005)
+    late = _again(story, story.event("agent_thinking", agent_id="root", thought="Late."), run)
+    await house.notifier.append(story.history, [late])
+    gate.set()
+    assert (await replaying).last_seq == 3
+    frames = [frame for frame in house.gateway.frames(ME) if "seq" in frame]
+    assert {(frame["seq"], frame.get("replay")) for frame in frames} == {(1, True), (2, True), (3, True), (4, None)}
+    assert len(frames) == 4
+
+
+async def test_a_resume_ends_the_lagging_and_puts_a_missing_row_back() -> None:
+    """Whatever happened to the row, from here on the connection gets live frames."""
+    house = House()
+    run = await told(house, canonical())
+    await house.watch("lagging=")
+    await house.connections.mark_lagging("lagging=", lagging=True)
+    await resumed(house, run, 7, "lagging=")
+    await resumed(house, run, 7, "missing=")
+    assert [one.lagging for one in await house.connections.subscribers(run.user)] == [False, False]
+
+
+async def test_a_run_that_waits_has_only_its_message() -> None:
+    """And says that it is queued."""
+    house = House()
+    run = await house.say()
+    reply = await resumed(house, run, 0)
+    assert [frame["type"] for frame in house.gateway.frames(ME)] == ["run_input"]
+    assert (reply.last_seq, reply.status) == (0, "queued")
+
+
+async def test_the_status_is_the_journals() -> None:
+    """Though the store has not noted the end yet."""
+    house = House()
+    run = await told(house, canonical())
+    house.change(run, status="running")
+    assert (await resumed(house, run, 7)).status == "completed"
+
+
+async def test_at_most_200_events_are_replayed_at_a_time() -> None:
+    """A client below its head asks again, and in the end has every event once."""
+    house = House()
+    run = await told(house, long(450))
+    held, asked = 0, 0
+    while True:
+        reply = await resumed(house, run, held)
+        asked += 1
+        held = house.gateway.frames(ME)[-1]["seq"]
+        if held == reply.last_seq:
+            break
+    assert asked == 3
+    assert reply.last_seq == 450
+    assert [frame["seq"] for frame in house.gateway.frames(ME)[1:]] == list(range(1, 451))
+
+
+@pytest.mark.parametrize("after_seq", [8, 9, 2**53])
+async def test_a_position_above_the_head_is_a_bad_value(after_seq: int) -> None:
+    """No such event was ever sent; nothing is replayed."""
+    house = House()
+    run = await told(house, canonical())
+    with pytest.raises(Refused) as refused:
+        await resumed(house, run, after_seq)
+    assert (refused.value.code, refused.value.run_id) == ("bad_value", run.run_id)
+    assert house.gateway.frames(ME) == []
+
+
+async def test_an_absent_run_and_a_foreign_one_are_not_found() -> None:
+    """In the same words, but for the id the frame named."""
+    house = House()
+    run = await told(house, canonical())
+    refusals = []
+    for run_id, user in ((run.run_id, OTHER), (uuid(404), OTHER)):
+        with pytest.raises(Refused) as refused:
+            await house.resume(house.caller(ME, user), Resume(run_id=run_id, after_seq=0))
+        refusals.append((refused.value.code, refused.value.message))
+        assert refused.value.run_id == run_id
+    assert refusals == [("not_found", "There is no such run.")] * 2
+    assert house.gateway.frames(ME) == []
+
+
+async def test_an_absent_thread_and_a_foreign_one_are_not_found() -> None:
+    """The same for the other form."""
+    house = House()
+    run = await told(house, canonical())
+    for thread_id, user in ((run.thread_id, OTHER), (uuid(404), run.user)):
+        command = Resume(thread_id=thread_id, after=Position(turn=0, seq=0))
+        with pytest.raises(Refused) as refused:
+            await house.resume(house.caller(ME, user), command)
+        assert (refused.value.code, refused.value.message) == ("not_found", "There is no such thread.")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3])
+async def test_a_journal_that_is_no_longer_whole_is_expired(kept: int) -> None:
+    """Records are dropped one by one after 30 days: what is left of a run is told honestly, not with holes."""
+    house = House()
+    run = await told(house, canonical())
+    slots = house.journal.slots[run.user, run.run_id]
+    for pos in sorted(slots)[: len(slots) - kept]:
+        del slots[pos]
+    with pytest.raises(Refused) as refused:
+        await resumed(house, run, 0)
+    assert (refused.value.code, refused.value.run_id) == ("expired", run.run_id)
+    assert house.gateway.frames(ME) == []
+
+
+async def test_a_replay_that_does_not_get_through_is_overload() -> None:
+    """The client asks again, from where it stands then."""
+    house = House()
+    run = await told(house, canonical())
+    house.gateway.plan(ME, None, ConnectionGone())
+    with pytest.raises(Refused) as refused:
+        await resumed(house, run, 0)
+    assert (refused.value.code, refused.value.run_id, refused.value.retryable) == ("overloaded", run.run_id, True)
+    assert len(house.gateway.frames(ME)) == 1
+
+
+async def test_a_thread_is_replayed_turn_by_turn() -> None:
+    """Each turn begins with its message; the head is that of the last turn."""
+    house = House()
+    first = await told(house, canonical())
+    await told(house, Story("Two.").starts().fails(), thread_id=first.thread_id)
+    await told(house, long(2), thread_id=first.thread_id)
+    reply = await resumed_thread(house, first, 0, 0)
+    expected = [(1, seq) for seq in range(8)] + [(2, 0), (2, 1), (2, 2), (3, 0), (3, 1), (3, 2)]
+    assert seqs(house.gateway.frames(ME)) == expected
+    assert reply == ReplayComplete(thread_id=first.thread_id, through=Position(turn=3, seq=2))
+
+
+@pytest.mark.parametrize(("turn", "seq"), [(1, 0), (1, 3), (1, 7), (2, 0), (2, 1), (2, 2)])
+async def test_a_thread_is_replayed_from_a_position(turn: int, seq: int) -> None:
+    """What comes after it in its turn, and the turns after that."""
+    house = House()
+    first = await told(house, canonical())
+    await told(house, Story("Two.").starts().fails(), thread_id=first.thread_id)
+    await resumed_thread(house, first, turn, seq)
+    everything = [(1, number) for number in range(8)] + [(2, number) for number in range(3)]
+    after = [one for one in everything if one > (turn, seq) or (seq == 0 and one == (turn, 0))]
+    assert seqs(house.gateway.frames(ME)) == after
+
+
+async def test_a_long_thread_is_replayed_in_parts() -> None:
+    """Each part says how far it came; asked on from there, every event comes once, in order."""
+    house = House()
+    first = await told(house, long(150).fails())
+    for count in (80, 30, 250):
+        await told(house, long(count).fails(), thread_id=first.thread_id)
+    position, parts = Position(turn=0, seq=0), 0
+    while parts < 10:
+        reply = await resumed_thread(house, first, position.turn, position.seq)
+        parts += 1
+        assert reply.through is not None
+        if reply.through == position:
+            break
+        position = reply.through
+    events = [(frame["turn"], frame["seq"]) for frame in house.gateway.frames(ME) if "seq" in frame]
+    assert events == [
+        (turn, seq) for turn, count in enumerate((151, 81, 31, 251), start=1) for seq in range(1, count + 1)
+    ]
+    assert parts == 4
+
+
+async def test_asking_on_from_where_a_replay_ended_misses_nothing() -> None:
+    """A client that lost its live frames resumes the thread from `through`: the rest of an open turn is in it."""
+    house = House()
+    first = await told(house, long(3))
+    second = await house.say("Two.", thread_id=first.thread_id)
+    reply = await resumed_thread(house, first, 0, 0)
+    history = house.history(first)
+    story = Story.again(long(3))
+    story.history = history
+    rest = [
+        story.event("agent_thinking", agent_id="root", thought="Live."),
+        story.event("error", code="internal", message="It failed.", retryable=True),
+    ]
+    await house.connections.remove(ME)
+    for event in rest:
+        await house.notifier.append(history, [_again(story, event, first)])
+    await house.runs.settle(first, "failed")
+    assert reply.through is not None
+    await resumed_thread(house, first, reply.through.turn, reply.through.seq)
+    assert [seq for turn, seq in seqs(house.gateway.frames(ME)) if turn == 1 and seq] == [1, 2, 3, 4, 5]
+    assert second.turn == 2
+
+
+@pytest.mark.parametrize(("turn", "seq"), [(1, 8), (2, 3), (9, 9)])
+async def test_a_position_above_the_head_of_a_thread_is_a_bad_value(turn: int, seq: int) -> None:
+    """A client that says it holds what was never sent is told so, in this form too."""
+    house = House()
+    first = await told(house, canonical())
+    await told(house, Story("Two.").starts().fails(), thread_id=first.thread_id)
+    with pytest.raises(Refused) as refused:
+        await resumed_thread(house, first, turn, seq)
+    assert refused.value.code == "bad_value"

@@ -1,0 +1,1 @@
+"""Tests of single modules, beside the layout of the source."""
