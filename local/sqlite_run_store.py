@@ -90,14 +90,7 @@ class SqliteRunStore:
 
     async def release(self, user: str, run_id: str, owner: str) -> None:
         """Give an own lease back, and take back the attempt it counted."""
-        await self._database.write(
-            lambda connection: (
-                connection.execute(
-                    "UPDATE runs SET owner = NULL, lease_until_ms = 0 WHERE user = ? AND run_id = ? AND owner = ?",
-                    (user, run_id, owner),
-                ).rowcount
-            )
-        )
+        await self._database.apply(lambda connection: connection.execute(_RELEASE, (user, run_id, owner)).rowcount)
 
     async def request_cancel(self, user: str, run_id: str) -> Run | None:
         """Mark an open run, and tell its owner in this process."""

@@ -3,12 +3,13 @@
 import asyncio
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from playbyplay.domain.journal import CheckpointEntry, FenceEntry, History, Record
 from playbyplay.errors import OutcomeUnknown, SlotTaken, StoreUnavailable
-from tests.contract.homes import Home
+from tests.contract.homes import Home, SqliteHome, sqlite_home
 from tests.fakes.ids import uuid
 from tests.histories import OTHER, RUN, USER, Story, call, canonical
 
@@ -147,3 +148,22 @@ async def test_the_journal_outlives_the_process(home: Home) -> None:
     with pytest.raises(SlotTaken):
         await home.journal.append(USER, RUN, records[-1])
     assert History.of(USER, RUN, await home.journal.read(USER, RUN)).state.status == "completed"
+
+
+async def test_a_full_disk_is_told_and_passes(tmp_path: Path) -> None:
+    """What is said to be unwritten is not there, what is said to be written is; with room again the store goes on."""
+    async with sqlite_home(tmp_path) as home:
+        assert isinstance(home, SqliteHome)
+        (pages,) = home.database._writer.execute("PRAGMA page_count").fetchone()
+        home.database._writer.execute(f"PRAGMA max_page_count = {pages + 3}")
+        first, runs = Story(content="x" * 3_000).records[0], [uuid(number) for number in range(30)]
+        outcomes = await asyncio.gather(
+            *(home.journal.append(USER, run_id, first) for run_id in runs), return_exceptions=True
+        )
+        assert any(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+        for run_id, outcome in zip(runs, outcomes, strict=True):
+            written = await home.journal.read(USER, run_id) == [first]
+            assert isinstance(outcome, OutcomeUnknown) or written == (outcome is None)
+        home.database._writer.execute("PRAGMA max_page_count = 1000000")
+        await home.journal.append(USER, uuid(99), first)
+        assert await home.journal.read(USER, uuid(99)) == [first]

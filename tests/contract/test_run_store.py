@@ -284,14 +284,20 @@ async def test_a_lease_that_is_anothers_by_now_is_not_renewed(home: Home) -> Non
 
 
 async def test_a_released_run_can_be_acquired_at_once(home: Home) -> None:
-    """An own lease is given back; one that is another's stays."""
+    """An own lease is given back with the attempt it counted; one that is another's stays."""
     (run,) = await accepted_turns(home, 1)
     await acquired(home, run)
     await home.runs.release(USER, run.run_id, "two")
     await home.runs.release(OTHER, run.run_id, "one")
     assert await reason(home, USER, run.run_id) == "held"
     await home.runs.release(USER, run.run_id, "one")
-    assert (await acquired(home, run, "two")).owner == "two"
+    taken = await acquired(home, run, "two")
+    assert (taken.owner, taken.attempts) == ("two", 1)
+    for _ in range(2):
+        await home.runs.release(USER, run.run_id, "two")
+    released = await home.runs.get(USER, run.run_id)
+    assert released is not None
+    assert (released.owner, released.attempts) == (None, 0)
 
 
 async def test_settling_notes_the_end_once(home: Home) -> None:

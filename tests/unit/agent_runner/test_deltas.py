@@ -135,6 +135,18 @@ async def test_nothing_is_sent_after_the_end() -> None:
     await unused.close()
 
 
+@pytest.mark.parametrize("before", ["", "It is"], ids=["silent", "talking"])
+async def test_a_model_that_talks_on_after_the_end_is_not_heard(before: str) -> None:
+    """A step that ignores its end cannot show text behind the terminal."""
+    house = await watched()
+    stream = deltas(house)
+    if before:
+        await stream.on_text(1, before)
+    await stream.close()
+    await stream.on_text(1, " late")
+    assert await frames(house) == []
+
+
 async def test_the_end_waits_for_the_frame_on_its_way() -> None:
     """So that no delta comes after the event that supersedes it."""
     house = await watched()

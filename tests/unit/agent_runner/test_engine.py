@@ -152,6 +152,13 @@ def test_a_response_with_calls_is_one_record() -> None:
     assert [event.seq for event in events(entries)] == [2, 3, 4]
 
 
+def test_an_unsafe_call_is_recorded_as_unsafe() -> None:
+    """So that whoever ends the run without knowing its tools can tell that it may have taken effect."""
+    checkpoint = responded(Story().starts(), calling("look", "send", "book", "unheard_of"))[0]
+    assert isinstance(checkpoint, CheckpointEntry)
+    assert [one.unsafe for one in checkpoint.calls] == [None, True, None, None]
+
+
 def test_the_answer_is_a_checkpoint_with_its_thought() -> None:
     """It is kept before it is told, whole, with what it cost."""
     response = ModelResponse("It is slow.", finish_reason="length", usage=Usage(input_tokens=3, output_tokens=4))

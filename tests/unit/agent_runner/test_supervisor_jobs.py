@@ -108,8 +108,7 @@ async def test_a_run_that_kills_its_runners_ends() -> None:
     """After four attempts without an event; the open call is closed."""
     house = House()
     run = await house.say()
-    for attempts in range(1, 5):
-        house.change(run, attempts=attempts)
+    house.change(run, attempts=4)
     model = await done(house, run)
     assert model.requests == []
     assert ended(house, run) == ("failed", "attempts_exhausted")

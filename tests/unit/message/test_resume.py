@@ -239,6 +239,18 @@ async def test_a_journal_that_is_no_longer_whole_is_expired(kept: int) -> None:
     assert house.gateway.frames(ME) == []
 
 
+async def test_a_journal_whose_end_is_gone_is_expired() -> None:
+    """The store knows that the run has ended: what is left of its journal is not told as a run at work."""
+    house = House()
+    run = await told(house, canonical())
+    slots = house.journal.slots[run.user, run.run_id]
+    for pos in (3, 4, 5):
+        del slots[pos]
+    with pytest.raises(Refused) as refused:
+        await resumed(house, run, 0)
+    assert refused.value.code == "expired"
+
+
 async def test_a_replay_that_does_not_get_through_is_overload() -> None:
     """The client asks again, from where it stands then."""
     house = House()

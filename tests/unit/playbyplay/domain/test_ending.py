@@ -1,7 +1,7 @@
 """Endings: rendered from the journal alone, the same by whoever writes them, and never too long."""
 
 import json
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 from hypothesis import given
@@ -120,6 +120,20 @@ def test_open_calls_are_closed_by_the_reason_of_the_end(code: TerminalCode) -> N
     assert closing.status == ("timeout" if code == "deadline_exceeded" else "cancelled")
     assert closing.result_summary
     assert error.retryable == (code not in ("model_refused", "context_too_long"))
+
+
+@pytest.mark.parametrize(("unsafe", "lost"), [(True, False), (True, True), (None, True)])
+def test_an_unsafe_call_of_an_earlier_owner_is_closed_as_unknown(unsafe: Literal[True] | None, lost: bool) -> None:  # noqa: FBT001
+    """It may have taken effect; one's own is stopped by its owner, and any other may be called again."""
+    opened = call(1).model_copy(update={"unsafe": unsafe})
+    for taken_over in (False, True):
+        story = Story().starts().asks(opened)
+        if lost and not taken_over:
+            story.taken_over()
+        entries = ending.failed(story.history, RunError("internal", "It failed."), NOW, taken_over=lost and taken_over)
+        closing = events(entries)[0]
+        assert isinstance(closing, ToolCompleted)
+        assert closing.status == ("outcome_unknown" if unsafe and lost else "cancelled")
 
 
 def test_a_run_that_never_started_ends_in_a_lone_error() -> None:
