@@ -80,9 +80,11 @@ class Resume:
 
     async def _history(self, run: Run) -> History:
         records = await self._journal.read(run.user, run.run_id)
-        if not is_whole(records):
+        history = History.of(run.user, run.run_id, records if is_whole(records) else [])
+        # A run that the store knows to have ended has a terminal, or its end is gone.
+        if not history.records or (not run.is_open and history.state.phase != "ended"):
             raise Refused("expired", "The events of this run are no longer kept.", run_id=run.run_id)
-        return History.of(run.user, run.run_id, records)
+        return history
 
 
 def _no_thread() -> Refused:

@@ -199,7 +199,7 @@ async def test_an_owner_that_comes_back_changes_nothing(name: str, number: int, 
 
 
 async def test_two_owners_at_once_write_one_journal() -> None:
-    """Even where the lease keeps nobody out: one of them is demoted, and there is one terminal."""
+    """Even where the lease keeps nobody out: who is too late is demoted, and there is one terminal."""
     for semantics in get_args(Semantics) * 3:
         of = desk("delegated", semantics)
         run = await of.accepted()
@@ -210,7 +210,9 @@ async def test_two_owners_at_once_write_one_journal() -> None:
         of.house.lease_ends()
         two = asyncio.ensure_future(perform(of.supervisor(), run))
         outcomes = await asyncio.gather(one, two)
-        assert None in outcomes
+        if None not in outcomes:  # the one lost its lease, the other its slot: the job comes again
+            of.house.lease_ends()
+            assert await perform(of.supervisor(), run) is None
         of.wrong.clear()
         assert semantics != "unsafe" or max(of.called.values(), default=0) <= 1
         right("delegated", of, run)
