@@ -30,11 +30,14 @@ class Deltas:
         self._attempt = 0
         self._index = 0
         self._waiting = ""
+        self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
 
     async def on_text(self, attempt: int, text: str) -> None:
-        """Take a piece; a higher attempt starts over."""
+        """Take a piece; a higher attempt starts over, and nothing is taken after the end."""
+        if self._closed:
+            return
         if attempt > self._attempt:
             self._attempt, self._index, self._waiting = attempt, 0, ""
         self._waiting += clean(text)
@@ -43,6 +46,7 @@ class Deltas:
 
     async def close(self) -> None:
         """Stop. What still waits is not sent: the event that supersedes it follows at once."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         if self._flushing is not None:
