@@ -16,6 +16,7 @@ import websockets
 
 from agent_runner.scripted_model import ScriptedModel
 from bench.canonical import REGISTRY, TYPES
+from local.collector import tune
 from local.home import Parts
 from local.server import HOST, Server
 from local.settings import LocalSettings
@@ -37,6 +38,7 @@ async def serve_playbyplay() -> None:
         )
         server = Server(settings, Parts(registry=REGISTRY, model=ScriptedModel()))
         await server.start()
+        tune()
         print(server.port, flush=True)
         try:
             await asyncio.get_running_loop().create_future()

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+from local.collector import tune
 from local.server import HOST, Server
 from local.settings import BadSetting, LocalSettings
 from playbyplay.errors import PlaybyplayError
@@ -14,6 +15,8 @@ def main() -> int:
     """Serve; return the exit code."""
     try:
         return asyncio.run(_serve(LocalSettings.from_env(os.environ)))
+    except KeyboardInterrupt:
+        return 130
     except BadSetting as bad:
         return _say(str(bad))
 
@@ -29,6 +32,7 @@ async def _serve(settings: LocalSettings) -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    tune()
     _greet(server)
     await stopped.wait()
     print("\nStopping; open runs go on at the next start.", flush=True)

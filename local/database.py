@@ -32,6 +32,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS runs_by_message ON runs (user, client_message_
     WHERE client_message_id IS NOT NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS runs_by_turn ON runs (user, thread_id, turn);
 CREATE INDEX IF NOT EXISTS open_runs ON runs (user, created_ms) WHERE status IN ('queued', 'running');
+CREATE INDEX IF NOT EXISTS open_turns ON runs (user, thread_id, turn) WHERE status IN ('queued', 'running');
 CREATE TABLE IF NOT EXISTS threads (
     user TEXT NOT NULL, thread_id TEXT NOT NULL, next_turn INTEGER NOT NULL, PRIMARY KEY (user, thread_id)
 ) WITHOUT ROWID;
@@ -150,6 +151,7 @@ class Database:
         Raises:
             PlaybyplayError: what the operation raised; none of its writes took effect.
             StoreUnavailable: it did not take effect.
+            OutcomeUnknown: it followed a durable write whose commit failed half-way.
         """
         return await self._enqueue(operation, durable=False, savepoint=False)
 

@@ -6,7 +6,8 @@ from aiohttp import WSCloseCode, web
 
 from playbyplay.errors import ConnectionGone, PostFailed
 
-MAX_UNSENT_BYTES = 48 * 1024  # below aiohttp's own 64 KiB mark, where a send would wait for the reader
+# One more frame stays below the 64 KiB at which asyncio makes a writer wait, so a post never waits.
+MAX_UNSENT_BYTES = 36 * 1024
 
 
 class SocketGateway:

@@ -24,7 +24,6 @@ _TICKET_PREFIX = "ticket."
 _USER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _MAX_TICKET_BODY = 1024
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

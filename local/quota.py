@@ -13,13 +13,12 @@ class LocalQuota:
 
     def __init__(self, settings: LocalSettings) -> None:
         self._limits = {"agent_message": settings.messages_per_minute, "resume": settings.resumes_per_minute}
+        self._other = settings.others_per_minute
         self._windows: dict[str, dict[str, SlidingWindow]] = {}
 
     async def wait_s(self, user: str, connection_id: str, kind: str) -> float:  # noqa: ARG002 - a limit per connection
         """Count one command of a type; return 0 where it fits, else the seconds until it would."""
-        limit = self._limits.get(kind)
-        if limit is None:
-            return 0.0
+        limit = self._limits.get(kind, self._other)
         windows = self._windows.setdefault(connection_id, {})
         if kind not in windows:
             windows[kind] = SlidingWindow(limit, _MINUTE_S)

@@ -66,6 +66,8 @@ class Server:
             self.waiting_jobs = len(left)
             working = asyncio.create_task(home.worker.work())
             closing.push_async_callback(_end, working)
+            home.log.event("server_started", port=self.port, model=self.model_name, waiting_jobs=self.waiting_jobs)
+            closing.callback(home.log.event, "server_stopped")
             self._closing = closing.pop_all()
 
     async def stop(self) -> None:

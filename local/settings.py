@@ -27,6 +27,7 @@ class LocalSettings:
         idle_s, age_s: when API Gateway closes a connection (1001), so this home does too.
         messages_per_minute: per connection.
         resumes_per_minute: per connection.
+        others_per_minute: pings, cancels and answers, each, per connection.
         connects_per_minute: per address.
         concurrent_runs: how many runs are worked on at a time.
     """
@@ -43,6 +44,7 @@ class LocalSettings:
     age_s: float = 7200.0
     messages_per_minute: int = 100
     resumes_per_minute: int = 300
+    others_per_minute: int = 600
     connects_per_minute: int = 500
     concurrent_runs: int = 256
 
@@ -68,6 +70,7 @@ class LocalSettings:
             age_s=float(_whole(env, "PLAYBYPLAY_AGE_S", 7200, 1, 86_400)),
             messages_per_minute=_whole(env, "PLAYBYPLAY_MESSAGES_PER_MINUTE", default.messages_per_minute, 1, 10**9),
             resumes_per_minute=_whole(env, "PLAYBYPLAY_RESUMES_PER_MINUTE", default.resumes_per_minute, 1, 10**9),
+            others_per_minute=_whole(env, "PLAYBYPLAY_OTHERS_PER_MINUTE", default.others_per_minute, 1, 10**9),
             connects_per_minute=_whole(env, "PLAYBYPLAY_CONNECTS_PER_MINUTE", default.connects_per_minute, 1, 10**9),
             concurrent_runs=_whole(env, "PLAYBYPLAY_CONCURRENT_RUNS", default.concurrent_runs, 1, 10_000),
         )

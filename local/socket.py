@@ -16,11 +16,12 @@ from local.settings import LocalSettings
 from message.caller import Caller
 from message.dispatch import Dispatch
 from playbyplay.domain.connection import MAX_VIOLATIONS, VIOLATION_WINDOW_S, SlidingWindow
-from playbyplay.errors import PostError
+from playbyplay.errors import PostError, PostFailed
 from playbyplay.ports import Ids, Log
 from playbyplay.protocol.base import SUBPROTOCOL
 from playbyplay.protocol.replies import MessageRejected, Reply
 
+REPLY_TRIES, REPLY_PAUSE_S = 200, 0.01  # 2 s in all
 MAX_MESSAGE_BYTES = 32 * 1024  # API Gateway's limit of one frame; it takes 128 KB in several
 _VIOLATIONS = frozenset(
     {
@@ -113,10 +114,19 @@ class Connection:
             self._rules.log.event("frame_crashed", connection_id=self._caller.connection_id, error=type(error).__name__)
             reply, frame = None, gateway_error("Internal server error", self._caller.connection_id, self._rules.ids)
         try:
-            await self._rules.gateway.post(self._caller.connection_id, frame)
+            await self._reply(frame)
         except PostError:
             return not self._socket.closed  # the client asks again
         return await self._tolerate(reply)
+
+    async def _reply(self, frame: str) -> None:
+        """Post an answer at the pace the connection can take; nobody else waits for its reader."""
+        for _ in range(REPLY_TRIES):
+            try:
+                return await self._rules.gateway.post(self._caller.connection_id, frame)
+            except PostFailed:
+                await asyncio.sleep(REPLY_PAUSE_S)
+        return await self._rules.gateway.post(self._caller.connection_id, frame)
 
     async def _tolerate(self, reply: Reply | None) -> bool:
         """Count a violation; the tenth in a minute ends the connection."""

@@ -11,7 +11,7 @@ from local.sqlite_journal import INSERT, record_row
 from playbyplay.domain.journal import History, InputEntry
 from playbyplay.domain.thread import Run
 from playbyplay.errors import Refused
-from playbyplay.ports import Acceptance, Accepted, Acquired, Job, NotAcquired
+from playbyplay.ports import MAX_TURNS, Acceptance, Accepted, Acquired, Job, NotAcquired
 from playbyplay.protocol.base import RunStatus
 
 _FIELDS = tuple(field.name for field in fields(Run))
@@ -26,7 +26,9 @@ WHERE {_OWN_KEY} AND {_OPEN} AND (owner IS NULL OR lease_until_ms <= ?) RETURNIN
 """
 _SETTLE = f"UPDATE runs SET status = ?, owner = NULL, lease_until_ms = 0 WHERE {_OWN_KEY} AND {_OPEN}"
 _RELEASE = f"""
-UPDATE runs SET owner = NULL, lease_until_ms = 0, attempts = max(0, attempts - 1) WHERE {_OWN_KEY} AND owner = ?
+UPDATE runs SET owner = NULL, lease_until_ms = 0, attempts = max(0, attempts - 1),
+    status = CASE WHEN attempts <= 1 THEN 'queued' ELSE status END
+WHERE {_OWN_KEY} AND owner = ?
 """
 _GET = f"{_SELECT} WHERE {_OWN_KEY}"
 _FIND = f"{_SELECT} WHERE user = ? AND client_message_id = ?"
@@ -101,7 +103,7 @@ class SqliteRunStore:
             return _run(row) if row is not None else None
 
         run = await self._database.write(mark)
-        if run is not None and run.cancel:
+        if run is not None and run.cancel and run.is_open:
             self._cancelled.add(run_id)
             for watch in self._watches.pop(run_id, ()):
                 if not watch.done():
@@ -127,7 +129,7 @@ class SqliteRunStore:
             row = connection.execute(_HEAD, (run.user, run.thread_id)).fetchone()
             return _run(row) if row is not None else None
 
-        return await self._database.apply(settle)
+        return await self._database.write(settle)
 
     async def head(self, user: str, thread_id: str) -> Run | None:
         """Return the first open turn of a thread."""
@@ -136,7 +138,9 @@ class SqliteRunStore:
 
     async def turns(self, user: str, thread_id: str, *, from_turn: int, to_turn: int | None = None) -> list[Run]:
         """Return runs of a thread by turn."""
-        return await self._select(_TURNS, (user, thread_id, from_turn, 2**62 if to_turn is None else to_turn))
+        last = from_turn + MAX_TURNS - 1
+        last = last if to_turn is None else min(last, to_turn)
+        return await self._select(_TURNS, (user, thread_id, from_turn, last))
 
     async def open_runs(self, user: str, *, limit: int) -> list[Run]:
         """Return a user's open runs, oldest first."""

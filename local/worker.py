@@ -4,7 +4,6 @@ import asyncio
 
 from agent_runner.supervisor import Supervisor
 from local.run_queue import LocalRunQueue, QueuedJob
-from playbyplay.errors import PlaybyplayError
 from playbyplay.ports import Log
 
 RETRY_S = 1.0
@@ -42,13 +41,11 @@ class Worker:
             retry_s = await self._supervisor.run(queued.job, queued)
             if retry_s is not None:
                 self._queue.show_again(queued, retry_s)
-        except PlaybyplayError as error:
-            self._again(queued, error)
         except Exception as error:  # noqa: BLE001 - one job must not stop the worker
             self._again(queued, error)
         finally:
             self._slots.release()
 
     def _again(self, queued: QueuedJob, error: Exception) -> None:
-        self._log.event("run_retried", run_id=queued.job.run_id, reason=type(error).__name__)
         self._queue.show_again(queued, RETRY_S)
+        self._log.event("run_retried", run_id=queued.job.run_id, reason=type(error).__name__)

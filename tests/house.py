@@ -43,7 +43,6 @@ QUICK = Timing(
     renew_s=0.02,
     heartbeat_s=0.04,
     visibility_s=45,
-    cancel_poll_s=0,
     retry_s=0.01,
     store_s=0.1,
     delta_s=0.005,

@@ -61,7 +61,7 @@ class Deltas:
         self._flushing = loop.create_task(self._flush())
 
     async def _flush(self) -> None:
-        while self._waiting:
+        while self._waiting and not self._closed:
             text = prefix(self._waiting, _MAX_TEXT_BYTES)
             self._waiting = self._waiting[len(text) :]
             frame = ResponseDelta(

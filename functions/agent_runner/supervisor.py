@@ -159,9 +159,7 @@ class Supervisor:
         run, history = acquired.run, History.of(job.user, job.run_id, records)
         if history.state.phase != "ended":
             if run.turn > 1 and await self._waits_for_another(run):
-                await self._runs.release(run.user, run.run_id, owner)
-                self._log.event("job_dropped", run_id=run.run_id, reason="predecessor")
-                return None
+                return await self._leave(run, owner)
             self._log.event("run_acquired", run_id=run.run_id, epoch=history.epoch + 1, attempts=run.attempts)
             verdict = self._verdict(run, history)
             if verdict is not None:
@@ -179,6 +177,15 @@ class Supervisor:
         run = await self._runs.get(job.user, job.run_id)
         if run is not None:
             await self._settlement.send_head(run)
+        return None
+
+    async def _leave(self, run: Run, owner: str) -> float | None:
+        """Drop the job of a turn that has to wait: whoever settles the turn before it sends it again."""
+        await self._runs.release(run.user, run.run_id, owner)
+        if not await self._waits_for_another(run):  # settled meanwhile, when this run still looked owned
+            return self._timing.retry_s
+        self._log.event("job_dropped", run_id=run.run_id, reason="predecessor")
+        await self._settlement.send_head(run)
         return None
 
     async def _waits_for_another(self, run: Run) -> bool:

@@ -71,6 +71,9 @@ class ToolExecutor:
             arguments = _arguments(tool, call.arguments)
         except ValidationError as error:
             return "failed", _bad_arguments(error)
+        except Exception as error:  # noqa: BLE001 - a validator of the tool's own
+            self._log.event("tool_failed", run_id=run_id, tool=tool.name, error=type(error).__name__)
+            return "failed", _sentence("The tool got arguments it does not take.")
         if tool.context_parameter is not None:
             arguments[tool.context_parameter] = ToolContext(
                 user=user,
@@ -167,7 +170,7 @@ async def _in_daemon_thread(call: Callable[[], ToolResult]) -> ToolResult:
 
 def _output_of(result: ToolResult) -> ToolOutput:
     if isinstance(result, ToolOutput):
-        return result
+        return ToolOutput(_text(result.summary), _text(result.content))
     if isinstance(result, str):
         text = result
     elif isinstance(result, BaseModel):
@@ -175,6 +178,12 @@ def _output_of(result: ToolResult) -> ToolOutput:
     else:
         text = json.dumps(result, default=str, ensure_ascii=False)
     return ToolOutput(clip(text, MAX_SUMMARY_BYTES // 4, empty="(no result)"), text)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a ToolOutput holds two texts")
+    return value
 
 
 def _sentence(text: str) -> ToolOutput:

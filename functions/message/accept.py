@@ -130,4 +130,4 @@ class Accept:
             content=acceptance.content,
             timestamp=acceptance.timestamp,
         )
-        await self._notifier.tell(caller.user, run.run_id, frame, last_seq=0, but=caller.connection_id)
+        await self._notifier.tell_others(caller.user, run.run_id, frame, but=caller.connection_id)

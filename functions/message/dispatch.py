@@ -6,7 +6,7 @@ from message.caller import Caller
 from message.cancel import Cancel
 from message.ping import Ping
 from message.resume import Resume
-from playbyplay.errors import Refused
+from playbyplay.errors import OutcomeUnknown, Refused, StoreUnavailable
 from playbyplay.ports import Clock, Log, Quota
 from playbyplay.protocol import commands
 from playbyplay.protocol.codec import decode, rejection
@@ -42,10 +42,22 @@ class Dispatch:
         try:
             command = decode(frame)
             await self._check(caller, command)
-            return await self._answer_to(caller, command)
+            return await self._serve(caller, command)
         except Refused as refused:
             self._log.event("frame_rejected", connection_id=caller.connection_id, code=refused.code)
             return rejection(refused)
+
+    async def _serve(self, caller: Caller, command: commands.Command) -> Reply:
+        try:
+            return await self._answer_to(caller, command)
+        except (OutcomeUnknown, StoreUnavailable):
+            raise Refused(
+                "overloaded",
+                "The store did not answer. Ask again.",
+                client_message_id=getattr(command, "client_message_id", None),
+                run_id=getattr(command, "run_id", None),
+                retry_after_ms=1000,
+            ) from None
 
     async def _check(self, caller: Caller, command: commands.Command) -> None:
         """Let a command pass whose session lives and whose quota is not used up."""

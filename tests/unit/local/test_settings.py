@@ -35,6 +35,7 @@ def test_every_variable_is_read() -> None:
             "PLAYBYPLAY_AGE_S": "8",
             "PLAYBYPLAY_MESSAGES_PER_MINUTE": "9",
             "PLAYBYPLAY_RESUMES_PER_MINUTE": "10",
+            "PLAYBYPLAY_OTHERS_PER_MINUTE": "13",
             "PLAYBYPLAY_CONNECTS_PER_MINUTE": "11",
             "PLAYBYPLAY_CONCURRENT_RUNS": "12",
         }
@@ -52,6 +53,7 @@ def test_every_variable_is_read() -> None:
         age_s=8.0,
         messages_per_minute=9,
         resumes_per_minute=10,
+        others_per_minute=13,
         connects_per_minute=11,
         concurrent_runs=12,
     )

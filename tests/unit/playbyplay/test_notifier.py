@@ -310,7 +310,7 @@ async def test_a_hint_is_told_to_all_but_the_one_it_came_from() -> None:
     for name in ("one", "two", "three"):
         await house.watch(name)
     frame = RunInput(run_id=RUN, thread_id=THREAD, turn=1, content="Hi.", timestamp=TIME)
-    await house.notifier.tell(USER, RUN, frame, last_seq=0, but="two")
+    await house.notifier.tell_others(USER, RUN, frame, but="two")
     assert [posted(house, name) for name in ("one", "two", "three")] == [["run_input"], [], ["run_input"]]
     assert "replay" not in house.gateway.frames("one")[0]
 

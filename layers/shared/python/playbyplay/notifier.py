@@ -6,8 +6,9 @@ from the entry that was committed. A post never fails a run; a failed append end
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from playbyplay.domain.connection import Subscriber
 from playbyplay.domain.journal import Entry, History, Record
 from playbyplay.domain.timing import Timing
 from playbyplay.errors import (
@@ -24,6 +25,7 @@ from playbyplay.protocol.base import Frame
 from playbyplay.protocol.events import Event
 from playbyplay.protocol.replies import Lagging
 
+_Post = Callable[[str, str], Awaitable[None]]
 _PACE_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # a replay waits for a slow reader, 1.6 s in all
 
 
@@ -63,9 +65,13 @@ class Notifier:
         if record.frames:
             await self._fan_out(history.user, history.run_id, record.frames, record.last_seq)
 
-    async def tell(self, user: str, run_id: str, frame: Frame, *, last_seq: int, but: str | None = None) -> None:
-        """Post a frame that is no event (a heartbeat, a delta, the user's input) to all subscribers but one."""
-        await self._fan_out(user, run_id, (frame.to_json(),), last_seq, but=but)
+    async def tell(self, user: str, run_id: str, frame: Frame, *, last_seq: int) -> None:
+        """Post a frame that is no event (a heartbeat, a delta) to all subscribers."""
+        await self._fan_out(user, run_id, (frame.to_json(),), last_seq)
+
+    async def tell_others(self, user: str, run_id: str, frame: Frame, *, but: str) -> None:
+        """Post a frame to all subscribers but one, who waits for an answer meanwhile: so each gets one try."""
+        await self._fan_out(user, run_id, (frame.to_json(),), 0, but=but)
 
     async def replay(self, connection_id: str, frames: Iterable[Event | Frame]) -> None:
         """Post frames to one connection, in order, flagged as a replay where they are events.
@@ -115,21 +121,23 @@ class Notifier:
             self._log.event("post_failed", run_id=run_id, reason="subscribers")
             return
         wanted = [one for one in subscribers if not one.lagging and one.connection_id != but]
-        posts = [self._serve(one.connection_id, one.opened_ms, run_id, frames, last_seq) for one in wanted]
+        post = self._post_twice if but is None else self._gateway.post
+        posts = [self._serve(post, one, run_id, frames, last_seq) for one in wanted]
         if len(posts) == 1:
             await posts[0]
         elif posts:
             await asyncio.gather(*posts)
 
     async def _serve(
-        self, connection_id: str, opened_ms: int, run_id: str, frames: Sequence[str], last_seq: int
+        self, post: _Post, subscriber: Subscriber, run_id: str, frames: Sequence[str], last_seq: int
     ) -> None:
+        connection_id = subscriber.connection_id
         try:
             for text in frames:
-                await self._post_twice(connection_id, text)
+                await post(connection_id, text)
         except ConnectionGone:
             self._log.event("post_failed", run_id=run_id, reason="gone")
-            if self._clock.now_ms() - opened_ms >= self._timing.gone_grace_s * 1000:
+            if self._clock.now_ms() - subscriber.opened_ms >= self._timing.gone_grace_s * 1000:
                 with contextlib.suppress(OutcomeUnknown, StoreUnavailable):  # the next post finds it gone again
                     await self._connections.remove(connection_id)
         except PostFailed as failed:

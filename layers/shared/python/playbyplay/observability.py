@@ -20,6 +20,7 @@ post_failed          run_id, reason: one connection missed a frame and heals thr
 No event carries message text, tool arguments, answers, tickets or keys.
 """
 
+import contextlib
 import json
 import sys
 from typing import Literal, TextIO, get_args
@@ -72,4 +73,5 @@ class JsonLog:
             "event": name,
             **{key: val for key, val in fields.items() if val is not None},
         }
-        self._stream.write(json.dumps(line) + "\n")
+        with contextlib.suppress(OSError, ValueError):  # a full disk must not cost a run
+            self._stream.write(json.dumps(line) + "\n")

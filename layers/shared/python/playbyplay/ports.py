@@ -68,6 +68,9 @@ class Journal(Protocol):
         ...
 
 
+MAX_TURNS = 256  # a thread is read piece by piece
+
+
 @dataclass(frozen=True, slots=True)
 class Acceptance:
     """What one accept writes, all or nothing: the run, its turn and record 0 of its journal.
@@ -161,7 +164,7 @@ class RunStore(Protocol):
         ...
 
     async def turns(self, user: str, thread_id: str, *, from_turn: int, to_turn: int | None = None) -> list[Run]:
-        """Return runs of a thread by turn; [] for an absent thread."""
+        """Return runs of a thread by turn, `MAX_TURNS` at the most; [] for an absent thread."""
         ...
 
     async def open_runs(self, user: str, *, limit: int) -> list[Run]:

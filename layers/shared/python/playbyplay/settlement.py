@@ -6,7 +6,7 @@
 from playbyplay.domain.ending import answer_of, completed, failed, fence
 from playbyplay.domain.journal import Entry, History
 from playbyplay.domain.thread import Run
-from playbyplay.errors import RunError, StoreUnavailable
+from playbyplay.errors import OutcomeUnknown, RunError, StoreUnavailable
 from playbyplay.notifier import Notifier
 from playbyplay.ports import Clock, Job, Log, RunQueue, RunStore
 
@@ -59,10 +59,8 @@ class Settlement:
         """Note the end of an ended run, and send the next turn of its thread."""
         status = history.state.status
         try:
-            head = await self._runs.settle(run, status)
-            if head is not None:
-                await self._queue.send(Job(head.user, head.run_id))
-        except StoreUnavailable:
+            await self._send(await self._runs.settle(run, status))
+        except (OutcomeUnknown, StoreUnavailable):
             self._log.event("run_retried", run_id=run.run_id, reason="settle")
             raise
         self._log.event(
@@ -74,7 +72,9 @@ class Settlement:
         )
 
     async def send_head(self, run: Run) -> None:
-        """Send the first open turn of a run's thread; sending one that runs already is harmless."""
-        head = await self._runs.head(run.user, run.thread_id)
-        if head is not None:
+        """Send the first open turn of a run's thread, if nobody owns it."""
+        await self._send(await self._runs.head(run.user, run.thread_id))
+
+    async def _send(self, head: Run | None) -> None:
+        if head is not None and head.owner is None:
             await self._queue.send(Job(head.user, head.run_id))

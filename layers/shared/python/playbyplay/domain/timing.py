@@ -14,7 +14,6 @@ class Timing:
         renew_s: how often the owner renews it.
         heartbeat_s: the silence after which a heartbeat is due; it comes within a quarter more.
         visibility_s: how long a job stays hidden from other runners.
-        cancel_poll_s: how often an owner looks for a cancel.
         retry_s: how soon a job is tried again that another owner holds or the store could not serve.
         gone_grace_s: how young a connection must be for "gone" not to be believed (a post inside `$connect`).
         run_s: how long a run may take from its `agent_started`.
@@ -28,7 +27,6 @@ class Timing:
     renew_s: float
     heartbeat_s: float
     visibility_s: float
-    cancel_poll_s: float
     retry_s: float
     gone_grace_s: float = 30.0
     run_s: float = 3600.0
@@ -38,8 +36,8 @@ class Timing:
     max_attempts: int = 4
 
 
-CLOUD = Timing(lease_s=30, renew_s=10, heartbeat_s=11, visibility_s=45, cancel_poll_s=2, retry_s=5)
-ONE_MACHINE = Timing(lease_s=3, renew_s=1, heartbeat_s=0.7, visibility_s=4, cancel_poll_s=0, retry_s=0.5)
+CLOUD = Timing(lease_s=30, renew_s=10, heartbeat_s=11, visibility_s=45, retry_s=5)
+ONE_MACHINE = Timing(lease_s=3, renew_s=1, heartbeat_s=0.7, visibility_s=4, retry_s=0.5)
 
 
 def timestamp(ms: int) -> str:
