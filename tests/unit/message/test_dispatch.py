@@ -16,6 +16,7 @@ from playbyplay.protocol.replies import (
     ReplayComplete,
     Reply,
 )
+from tests.fakes.faults import fail_before
 from tests.fakes.ids import uuid
 from tests.histories import MESSAGE, OTHER, USER, Story
 from tests.house import House
@@ -161,3 +162,18 @@ async def test_a_refusal_for_the_session_names_the_message() -> None:
     reply = await house.dispatch(caller, json.dumps({"type": "resume", "run_id": uuid(1), "after_seq": 0}))
     assert isinstance(reply, MessageRejected)
     assert reply.run_id is None
+
+
+async def test_a_store_that_does_not_answer_is_overload_and_names_the_frame() -> None:
+    """Whatever was asked: the client is told what to ask again, and nothing is logged as a crash."""
+    house = House()
+    accepted = await sent(house, {"type": "agent_message", "content": "Hi."})
+    assert isinstance(accepted, MessageAccepted)
+    for frame in (
+        {"type": "resume", "run_id": accepted.run_id, "after_seq": 0},
+        {"type": "answer", "run_id": accepted.run_id, "offset": 0},
+    ):
+        house.faults.plan("journal.read", fail_before())
+        reply = await sent(house, frame)
+        assert isinstance(reply, MessageRejected)
+        assert (reply.code, reply.retryable, reply.run_id) == ("overloaded", True, accepted.run_id)

@@ -78,3 +78,16 @@ def test_every_event_the_product_logs_is_in_the_catalogue() -> None:
             used |= set(re.findall(r"\.event\(\s*\"([a-z_]+)\"", path.read_text()))
     assert used
     assert used <= EVENT_NAMES
+
+
+class _FullDisk(io.StringIO):
+    def write(self, _text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_costs_a_line_and_nothing_else() -> None:
+    """A log that cannot be written raises nothing: a run must not end for it."""
+    JsonLog(FakeClock(), _FullDisk()).event("run_settled", run_id="r", status="completed")
+    closed = io.StringIO()
+    closed.close()
+    JsonLog(FakeClock(), closed).event("run_settled", run_id="r", status="completed")

@@ -173,3 +173,16 @@ async def test_the_head_of_a_thread_can_be_sent_again() -> None:
     await house.runs.settle(run, "completed")
     await house.settlement.send_head(run)
     assert len(house.queue.sent) == 1
+
+
+async def test_settling_a_waiting_turn_sends_no_second_job_of_the_running_one() -> None:
+    """The head of the thread has an owner at work: another job could only get in its way."""
+    house = House()
+    first = await house.say("One.")
+    second = await house.say("Two.", thread_id=first.thread_id)
+    house.change(first, owner="one", lease_until_ms=house.clock.now_ms() + 60_000, status="running")
+    house.queue.sent.clear()
+    history = house.history(second)
+    await house.settlement.take_and_fail(history, CANCELLED)
+    await house.settlement.settle(second, history)
+    assert house.queue.sent == []
