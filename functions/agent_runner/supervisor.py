@@ -7,25 +7,20 @@ a heartbeat never overtakes an event.
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from agent_runner.deltas import Deltas
 from agent_runner.engine import UNCERTAIN, Engine, activity, delegation_report
+from agent_runner.memory import recall
 from agent_runner.model import ModelClient, ModelResponse
+from agent_runner.owned import Owned, Pulse, Work, Working
 from agent_runner.tool_executor import ToolExecutor, ToolReport
 from playbyplay.domain.derivation import (
-    AgentMessage,
     AskModel,
-    CallTool,
     CloseDelegation,
     Finish,
-    Message,
-    UserMessage,
 )
 from playbyplay.domain.ending import answer_of, started_ms
-from playbyplay.domain.journal import Entry, History, is_whole
-from playbyplay.domain.text import prefix
+from playbyplay.domain.journal import Entry, History
 from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import Timing
 from playbyplay.errors import Demoted, OutcomeUnknown, RunError, StoreUnavailable
@@ -34,68 +29,7 @@ from playbyplay.ports import CancelWatch, Clock, Ids, Job, Journal, Log, NotAcqu
 from playbyplay.protocol.replies import Heartbeat
 from playbyplay.settlement import Settlement
 
-MEMORY_TURNS = 10
-MEMORY_BYTES = 4096  # of each message of an earlier turn
-
-
-Work: TypeAlias = AskModel | CallTool | CloseDelegation
 STOP_S = 0.05  # how long a step that was told to end is waited for
-
-
-@dataclass(frozen=True, slots=True)
-class _Working:
-    """A step being performed."""
-
-    step: Work
-    task: asyncio.Task[ModelResponse | ToolReport]
-
-
-@dataclass(slots=True)
-class _Owned:
-    """A run in this supervisor's hands."""
-
-    run: Run
-    owner: str
-    history: History
-    receipt: Receipt
-    last_frame_s: float
-    last_renewal_s: float
-    earlier: tuple[Message, ...] = ()
-    working: dict[str, _Working] = field(default_factory=dict)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    cancelled: "asyncio.Future[None] | None" = None
-
-    def is_cancelled(self) -> bool:
-        """Whether its user wants the end; a watch that failed says nothing."""
-        watch = self.cancelled
-        return watch is not None and watch.done() and not watch.cancelled() and watch.exception() is None
-
-    def unwatch(self) -> None:
-        """Stop watching for a cancel."""
-        if self.cancelled is not None:
-            self.cancelled.remove_done_callback(self.wake)
-            self.cancelled.cancel()
-
-    def wake(self, _done: object) -> None:
-        """Let the owner look: a step has ended, or its user wants it to."""
-        self.news.set()
-
-
-class _Pulse:
-    """Sets an event again and again, so that an owner who waits for news looks at the clock."""
-
-    def __init__(self, every_s: float, news: asyncio.Event) -> None:
-        self._every_s = every_s
-        self._news = news
-        self._timer = asyncio.get_running_loop().call_later(every_s, self._beat)
-
-    def stop(self) -> None:
-        """Set it no more."""
-        self._timer.cancel()
-
-    def _beat(self) -> None:
-        self._news.set()
-        self._timer = asyncio.get_running_loop().call_later(self._every_s, self._beat)
 
 
 class Supervisor:
@@ -166,7 +100,7 @@ class Supervisor:
                 await self._settlement.take_and_fail(history, verdict)
             else:
                 now_s = time.monotonic()
-                await self._own(_Owned(run, owner, history, receipt, last_frame_s=now_s, last_renewal_s=now_s))
+                await self._own(Owned(run, owner, history, receipt, last_frame_s=now_s, last_renewal_s=now_s))
         await self._settlement.settle(run, history)
         return None
 
@@ -206,7 +140,7 @@ class Supervisor:
             return RunError("queue_timeout", "The message waited too long for an agent.")
         return None
 
-    async def _own(self, owned: _Owned) -> None:
+    async def _own(self, owned: Owned) -> None:
         """Fence, work, and end in exactly one terminal.
 
         Raises:
@@ -219,7 +153,7 @@ class Supervisor:
             await self._append(owned, self._engine.started(history, self._clock.now_ms()))
             if progressed and run.attempts > 1:
                 await self._renew(owned, reset_attempts=True)
-            owned.earlier = await self._memory(run)
+            owned.earlier = await recall(self._runs, self._journal, run)
             await self._work(owned)
         except RunError as error:
             await self._stop(owned)
@@ -236,12 +170,12 @@ class Supervisor:
         finally:
             await self._stop(owned)
 
-    async def _work(self, owned: _Owned) -> None:
+    async def _work(self, owned: Owned) -> None:
         """Perform steps until the run has ended; all appends happen here, one after the other."""
         history = owned.history
         deadline_ms = started_ms(history) + int(self._timing.run_s * 1000)
         self._watch(owned)
-        pulse = _Pulse(self._timing.heartbeat_s / 4, owned.news)
+        pulse = Pulse(self._timing.heartbeat_s / 4, owned.news)
         try:
             while True:
                 if self._clock.now_ms() > deadline_ms and answer_of(history) is None:
@@ -253,7 +187,7 @@ class Supervisor:
                     if step.key not in owned.working:
                         task = asyncio.create_task(self._perform(owned, step))
                         task.add_done_callback(owned.wake)
-                        owned.working[step.key] = _Working(step, task)
+                        owned.working[step.key] = Working(step, task)
                 await owned.news.wait()
                 owned.news.clear()
                 if owned.is_cancelled():
@@ -264,14 +198,14 @@ class Supervisor:
             pulse.stop()
             owned.unwatch()
 
-    def _watch(self, owned: _Owned) -> None:
+    def _watch(self, owned: Owned) -> None:
         """Watch for a cancel; a watch that failed is renewed with the lease."""
         if owned.cancelled is None or owned.cancelled.done():
             history = owned.history
             owned.cancelled = asyncio.ensure_future(self._cancels.requested(history.user, history.run_id))
             owned.cancelled.add_done_callback(owned.wake)
 
-    async def _perform(self, owned: _Owned, step: Work) -> ModelResponse | ToolReport:
+    async def _perform(self, owned: Owned, step: Work) -> ModelResponse | ToolReport:
         """Take one step and return what came of it; nothing is written here."""
         history = owned.history
         if isinstance(step, AskModel):
@@ -283,7 +217,7 @@ class Supervisor:
         tool = self._engine.tool(step.delegation, step.call)
         return await self._tools.execute(history.user, history.run_id, step.call, tool)
 
-    async def _ask(self, owned: _Owned, step: AskModel) -> ModelResponse:
+    async def _ask(self, owned: Owned, step: AskModel) -> ModelResponse:
         request = self._engine.request(owned.history, step, owned.earlier)
         if step.delegation is not None:  # a sub-agent speaks to its supervisor, not to the user
             return await self._model.respond(request, _unheard)
@@ -299,7 +233,7 @@ class Supervisor:
         finally:
             await deltas.close()
 
-    async def _collect(self, owned: _Owned) -> None:
+    async def _collect(self, owned: Owned) -> None:
         """Append what finished steps found out."""
         for key, working in list(owned.working.items()):
             if working.task.done():
@@ -309,11 +243,11 @@ class Supervisor:
                 entries = self._engine.outcome(owned.history, working.step, working.task.result(), self._clock.now_ms())
                 await self._append(owned, entries)
 
-    async def _append(self, owned: _Owned, entries: list[Entry]) -> None:
+    async def _append(self, owned: Owned, entries: list[Entry]) -> None:
         await self._notifier.append(owned.history, entries)
         owned.last_frame_s = time.monotonic()
 
-    async def _beat(self, owned: _Owned) -> None:
+    async def _beat(self, owned: Owned) -> None:
         """Break a silence, and keep what is ours."""
         now_s, history = time.monotonic(), owned.history
         if now_s - owned.last_frame_s >= self._timing.heartbeat_s:
@@ -328,9 +262,10 @@ class Supervisor:
         if now_s - owned.last_renewal_s >= self._timing.renew_s:
             self._watch(owned)
             await self._renew(owned, reset_attempts=False)
-            await owned.receipt.extend(self._timing.visibility_s)
+            with contextlib.suppress(StoreUnavailable, OutcomeUnknown):  # the job may come again: it is held
+                await owned.receipt.extend(self._timing.visibility_s)
 
-    async def _renew(self, owned: _Owned, *, reset_attempts: bool) -> None:
+    async def _renew(self, owned: Owned, *, reset_attempts: bool) -> None:
         """Prolong the lease. A renewal that fails loses nothing: the journal alone decides who writes."""
         owned.last_renewal_s = time.monotonic()
         lease_until_ms = self._clock.now_ms() + int(self._timing.lease_s * 1000)
@@ -347,29 +282,12 @@ class Supervisor:
         if not kept:
             raise Demoted("the lease is another owner's")
 
-    async def _release(self, owned: _Owned) -> None:
+    async def _release(self, owned: Owned) -> None:
         """Let the next try have the run at once; a lease that cannot be given back ends by itself."""
         with contextlib.suppress(StoreUnavailable, OutcomeUnknown):
             await self._runs.release(owned.run.user, owned.run.run_id, owned.owner)
 
-    async def _memory(self, run: Run) -> tuple[Message, ...]:
-        """Return what was said in the last turns of the thread; they have ended, so it never changes."""
-        if run.turn == 1:
-            return ()
-        earlier = await self._runs.turns(
-            run.user, run.thread_id, from_turn=max(1, run.turn - MEMORY_TURNS), to_turn=run.turn - 1
-        )
-        said: list[Message] = []
-        for turn in earlier:
-            records = await self._journal.read(run.user, turn.run_id)
-            history = History.of(run.user, turn.run_id, records if is_whole(records) else [])
-            answer = answer_of(history)
-            if answer is not None:
-                said.append(UserMessage(prefix(history.input.content, MEMORY_BYTES)))
-                said.append(AgentMessage(prefix(answer.text, MEMORY_BYTES)))
-        return tuple(said)
-
-    async def _stop(self, owned: _Owned) -> None:
+    async def _stop(self, owned: Owned) -> None:
         """End the steps that are still at work; a tool that cannot be stopped goes on unheard."""
         tasks = [working.task for working in owned.working.values()]
         owned.working.clear()
