@@ -108,8 +108,8 @@ class Database:
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query over what is on the disk.
 
-        Every query here is a bounded range of an index: microseconds from the page cache, less than
-        a hop to another thread would cost.
+        Every query here is a range of an index: microseconds from the page cache, less than a hop to
+        another thread would cost; a journal of a megabyte takes some 10 ms.
 
         Raises:
             StoreUnavailable: SQLite could not answer.
