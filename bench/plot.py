@@ -3,7 +3,7 @@
 from typing import Any
 from xml.sax.saxutils import escape
 
-_WIDTH, _BAR, _GAP, _LEFT, _TOP = 720, 18, 10, 190, 62
+_WIDTH, _BAR, _GAP, _LEFT, _TOP = 760, 18, 10, 190, 70
 _SPAN = _WIDTH - _LEFT - 110
 _COLOURS = {"bare": "#9aa4b2", "playbyplay": "#2f6fed"}
 
@@ -40,7 +40,7 @@ def svg(rows: list[dict[str, Any]], caption: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{y}" viewBox="0 0 {_WIDTH} {y}">'
         f'<style>{style}</style><rect width="100%" height="100%" fill="#ffffff"/>'
-        '<text x="16" y="24" class="head">The canonical turn: every event committed to the disk before it is sent, '
+        '<text x="16" y="24" class="head">The canonical turn, each event on the disk before it is sent, '
         "beside a loop that stores nothing</text>"
         f'<text x="16" y="41" class="small">{escape(caption)}</text>{"".join(parts)}</svg>\n'
     )
