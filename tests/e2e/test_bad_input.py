@@ -7,12 +7,11 @@ another user is at work and gets its own frames only; afterwards the same user i
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from agent_runner.agent import Agent, Tool, ToolOutput, tool
 from agent_runner.engine import Budget
@@ -34,20 +33,6 @@ ID = "0197a000-0000-7000-8000-00000000abcd"
 OTHER_ID = "0197a000-0000-7000-8000-00000000dcba"
 TOLERATED = 9  # violations in a minute; the tenth closes
 REFUSAL_FIELDS = {"type", "code", "message", "retryable"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningHome]:
-    """One home for all cases; each has users of its own."""
-    async with running_home(tmp_path_factory.mktemp("home")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stage(home: RunningHome) -> AsyncIterator[Scene]:
-    """Two users who have just connected; the second has a turn at work."""
-    async with scene(home) as two:
-        yield two
 
 
 def message(content: Any = "hello", **fields: Any) -> str:

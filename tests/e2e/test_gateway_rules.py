@@ -8,15 +8,14 @@ import asyncio
 import json
 import re
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from playbyplay.adapters.system import SystemClock, SystemIds
 from playbyplay.domain.connection import MAX_PER_USER, MAX_VIOLATIONS
-from tests.e2e.home import RunningHome, Scene, fresh_id, running_home, scene
+from tests.e2e.home import Scene, fresh_id, running_home
 from tests.e2e.raw_socket import (
     BINARY,
     CLOSE,
@@ -42,20 +41,6 @@ PATIENCE_S = 3.0
 GATEWAY_ERROR = re.compile(
     r'\{"message": "Internal server error", "connectionId":"([\w-]{15}=)", "requestId":"([\w-]{15}=)"\}', re.ASCII
 )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningHome]:
-    """One home for all cases; each has users of its own."""
-    async with running_home(tmp_path_factory.mktemp("home")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stage(home: RunningHome) -> AsyncIterator[Scene]:
-    """Two users who have just connected; the second has a turn at work."""
-    async with scene(home) as two:
-        yield two
 
 
 def padded(size: int) -> bytes:

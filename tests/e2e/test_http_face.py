@@ -6,14 +6,13 @@ another user is at work and gets its own frames only.
 
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from playbyplay.domain.connection import SESSION_S, TICKET_S
-from tests.e2e.home import Member, RunningHome, Scene, running_home, scene
+from tests.e2e.home import Member, RunningHome, Scene, running_home
 from tests.e2e.raw_socket import HttpAnswer, exchange, refusal, request, upgrade, upgrade_request
 from tests.fakes.clock import FakeClock
 
@@ -22,20 +21,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ANY_HOST = [("Host", "localhost")]
 MAX_URL = 4096
 TOO_MUCH = {400, 414, 431}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningHome]:
-    """One home for all cases; each has users of its own."""
-    async with running_home(tmp_path_factory.mktemp("home")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stage(home: RunningHome) -> AsyncIterator[Scene]:
-    """Two users who have just connected; the second has a turn at work."""
-    async with scene(home) as two:
-        yield two
 
 
 async def goes_on(stage: Scene) -> None:

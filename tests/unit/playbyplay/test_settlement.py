@@ -186,3 +186,15 @@ async def test_settling_a_waiting_turn_sends_no_second_job_of_the_running_one() 
     await house.settlement.take_and_fail(history, CANCELLED)
     await house.settlement.settle(second, history)
     assert house.queue.sent == []
+
+
+async def test_settling_a_turn_sends_the_next_though_it_looks_owned() -> None:
+    """A canceller that failed half-way left its lease on the next turn: nobody else would ever send it."""
+    house = House()
+    story = Story().starts().fails()
+    first = await told(house, story)
+    second = await house.say("And now?", thread_id=first.thread_id)
+    house.change(second, owner="canceller", lease_until_ms=house.clock.now_ms() + 60_000)
+    house.queue.sent.clear()
+    await house.settlement.settle(first, story.history)
+    assert house.queue.sent == [Job(second.user, second.run_id)]

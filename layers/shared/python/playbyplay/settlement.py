@@ -59,7 +59,7 @@ class Settlement:
         """Note the end of an ended run, and send the next turn of its thread."""
         status = history.state.status
         try:
-            await self._send(await self._runs.settle(run, status))
+            await self._send(run, await self._runs.settle(run, status))
         except (OutcomeUnknown, StoreUnavailable):
             self._log.event("run_retried", run_id=run.run_id, reason="settle")
             raise
@@ -72,9 +72,10 @@ class Settlement:
         )
 
     async def send_head(self, run: Run) -> None:
-        """Send the first open turn of a run's thread, if nobody owns it."""
-        await self._send(await self._runs.head(run.user, run.thread_id))
+        """Send the first open turn of a run's thread, if it comes after that run or nobody owns it."""
+        await self._send(run, await self._runs.head(run.user, run.thread_id))
 
-    async def _send(self, head: Run | None) -> None:
-        if head is not None and head.owner is None:
+    async def _send(self, run: Run, head: Run | None) -> None:
+        # An earlier turn that is owned is at work. A later one may only look owned, by a canceller that failed.
+        if head is not None and (head.turn > run.turn or head.owner is None):
             await self._queue.send(Job(head.user, head.run_id))

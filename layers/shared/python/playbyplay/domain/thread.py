@@ -2,12 +2,10 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
 
 from playbyplay.errors import Refused
 from playbyplay.protocol.base import RunStatus
 
-DoubleText = Literal["queue"]
 OPEN: frozenset[RunStatus] = frozenset({"queued", "running"})
 
 
