@@ -93,7 +93,8 @@ class Supervisor:
         run, history = acquired.run, History.of(job.user, job.run_id, records)
         if history.state.phase != "ended":
             if run.turn > 1 and await self._waits_for_another(run):
-                return await self._leave(run, owner)
+                await self._leave(run, owner)
+                return None
             self._log.event("run_acquired", run_id=run.run_id, epoch=history.epoch + 1, attempts=run.attempts)
             verdict = self._verdict(run, history)
             if verdict is not None:
@@ -113,14 +114,11 @@ class Supervisor:
             await self._settlement.send_head(run)
         return None
 
-    async def _leave(self, run: Run, owner: str) -> float | None:
-        """Drop the job of a turn that has to wait: whoever settles the turn before it sends it again."""
+    async def _leave(self, run: Run, owner: str) -> None:
+        """Drop the job of a turn that has to wait; the turn before it is sent, should its own job be lost."""
         await self._runs.release(run.user, run.run_id, owner)
-        if not await self._waits_for_another(run):  # settled meanwhile, when this run still looked owned
-            return self._timing.retry_s
         self._log.event("job_dropped", run_id=run.run_id, reason="predecessor")
         await self._settlement.send_head(run)
-        return None
 
     async def _waits_for_another(self, run: Run) -> bool:
         """Whether an earlier turn of the thread is open: whoever settles it sends this one."""

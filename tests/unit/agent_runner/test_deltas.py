@@ -201,3 +201,14 @@ async def test_no_trouble_with_a_connection_reaches_the_model(trouble: Callable[
     await settle()
     await stream.on_text(1, "is")
     await stream.close()
+
+
+async def test_what_is_still_gathered_behind_a_slow_post_is_not_sent_after_the_end() -> None:
+    """The frame on its way gets through; the text gathered behind it would stand after the terminal."""
+    house = await watched()
+    stream = deltas(house)
+    await stream.on_text(1, "x" * 20_000)
+    stream._start_flush()
+    closing = asyncio.ensure_future(stream.close())
+    await closing
+    assert len(await frames(house)) <= 1

@@ -75,6 +75,20 @@ async def test_a_job_whose_turn_has_not_come_is_dropped() -> None:
     assert ended(house, second) == ("completed", "")
 
 
+async def test_a_dropped_job_sends_the_turn_it_waits_for() -> None:
+    """Should that one's own job be lost, nobody else would; one that is owned is at work and is left alone."""
+    house = House()
+    first = await house.say("One.")
+    second = await house.say("Two.", thread_id=first.thread_id)
+    house.queue.sent.clear()
+    await done(house, second)
+    assert house.queue.sent == [Job(USER, first.run_id)]
+    house.change(first, owner="other", lease_until_ms=house.clock.now_ms() + 60_000)
+    house.queue.sent.clear()
+    await done(house, second)
+    assert house.queue.sent == []
+
+
 async def test_dropped_jobs_use_up_no_attempts() -> None:
     """A turn that only waited has not killed a runner."""
     house = House()

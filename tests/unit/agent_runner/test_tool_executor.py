@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError as FutureCancelledError
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from agent_runner.agent import Tool, ToolContext, ToolFailure, ToolOutput, tool
 from agent_runner.tool_executor import MAX_CONTENT_BYTES, MAX_SUMMARY_BYTES, ToolExecutor, ToolReport
@@ -390,3 +390,26 @@ async def test_what_cannot_be_written_as_json_is_written_as_text() -> None:
     circle.append(circle)
     assert (await Executor().call(returning({"id": uuid}))).status == "ok"
     assert (await Executor().call(returning(circle))).status == "failed"
+
+
+async def test_an_output_that_holds_no_text_fails_the_call_alone() -> None:
+    """A tool's own mistake in what it returns is no trouble of the run."""
+    report = await Executor().call(returning(ToolOutput(None, "x")))  # type: ignore[arg-type]
+    assert report.status == "failed"
+
+
+def _odd(value: str) -> str:
+    raise TypeError(value)
+
+
+async def test_a_validator_of_the_tools_own_fails_the_call_alone() -> None:
+    """Whatever it raises, the tool is not called and the call has failed."""
+
+    @pure
+    def take(text: Annotated[str, AfterValidator(_odd)]) -> str:
+        """Take it."""
+        raise AssertionError(text)
+
+    report = await Executor().call(take, '{"text": "x"}')
+    assert report.status == "failed"
+    assert "arguments" in report.summary
