@@ -1,4 +1,4 @@
-"""Streamed text as `response_delta` frames, gathered to one frame per 50 ms.
+"""Streamed text as `response_delta` frames, gathered to one frame each `delta_s`.
 
 Deltas are hints: never stored, never waited for; `final_response` supersedes them all.
 """
@@ -61,13 +61,15 @@ class Deltas:
         self._flushing = loop.create_task(self._flush())
 
     async def _flush(self) -> None:
-        while self._waiting and not self._closed:
-            text = prefix(self._waiting, _MAX_TEXT_BYTES)
-            self._waiting = self._waiting[len(text) :]
+        """Send what has gathered; what comes meanwhile waits for the timer, however long a post takes."""
+        attempt, due, self._waiting = self._attempt, self._waiting, ""
+        while due and attempt == self._attempt and not self._closed:
+            text = prefix(due, _MAX_TEXT_BYTES)
+            due = due[len(text) :]
             frame = ResponseDelta(
                 run_id=self._history.run_id,
                 thread_id=self._history.input.thread_id,
-                draft=self._base + min(self._attempt, _ATTEMPTS - 1),
+                draft=self._base + min(attempt, _ATTEMPTS - 1),
                 index=self._index,
                 text=text,
             )

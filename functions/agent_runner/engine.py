@@ -21,13 +21,13 @@ from playbyplay.domain.derivation import (
     UserMessage,
     next_steps,
 )
-from playbyplay.domain.ending import OUTCOME_UNKNOWN, Stamp, closed, fence
+from playbyplay.domain.ending import OUTCOME_UNKNOWN, Stamp, answered, closed, fence
 from playbyplay.domain.journal import CheckpointEntry, Entry, History, ResultEntry, ToolCall
 from playbyplay.domain.text import clean, clip, prefix
 from playbyplay.domain.timing import milliseconds
 from playbyplay.errors import RunError
 from playbyplay.protocol.base import MAX_ANSWER_BYTES
-from playbyplay.protocol.events import AgentStarted, AgentThinking, ToolExecuting
+from playbyplay.protocol.events import AgentStarted, AgentThinking, ToolExecuting, Usage
 
 MAX_NAME_BYTES = 128
 MAX_THOUGHT_BYTES = 4096
@@ -128,7 +128,7 @@ class Engine:
         raise TypeError(f"{type(outcome).__name__} is no outcome of {type(step).__name__}")
 
     def _responded(self, history: History, step: AskModel, response: ModelResponse, now_ms: int) -> list[Entry]:
-        """Return the record of a model's response: checkpoint, thought, and the calls it opens."""
+        """Return the record of a model's response: checkpoint, thought, and the calls it opens or the end it makes."""
         if not response.calls and not response.text.strip():
             raise RunError("model_unavailable", "The model gave no answer.")
         said = clean(response.text)
@@ -149,14 +149,15 @@ class Engine:
             for number, requested in enumerate(response.calls[: self._budget.calls_per_response], start=1)
         )
         stamp = Stamp(history, now_ms)
+        checkpoint = CheckpointEntry(
+            scope=step.scope,
+            text=text,
+            calls=calls,
+            finish_reason=response.finish_reason if text == said else "length",
+            usage=response.usage,
+        )
         entries: list[Entry] = [
-            CheckpointEntry(
-                scope=step.scope,
-                text=text,
-                calls=calls,
-                finish_reason=response.finish_reason if text == said else "length",
-                usage=response.usage,
-            ),
+            checkpoint,
             stamp.event(
                 AgentThinking,
                 agent_id=agent.agent_id,
@@ -175,6 +176,8 @@ class Engine:
             )
             for call in calls
         ]
+        if not calls and step.scope is None:
+            entries += answered(history, stamp, checkpoint, _sum(history.usage, response.usage), now_ms)
         return entries
 
     def _reported(
@@ -200,6 +203,12 @@ class Engine:
         if delegation is None or delegation.delegate is None:
             return self._registry.root
         return self._registry.agent(delegation.delegate)
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        input_tokens=one.input_tokens + other.input_tokens, output_tokens=one.output_tokens + other.output_tokens
+    )
 
 
 def activity(history: History) -> str:

@@ -81,18 +81,21 @@ class Supervisor:
 
     async def _run(self, job: Job, receipt: Receipt) -> float | None:
         owner, now_ms = self._ids.uuid(), self._clock.now_ms()
-        reading = asyncio.ensure_future(self._journal.read(job.user, job.run_id))  # beside the lease
+        # Beside the lease: what to go on from, and a job that comes back soon should this runner fall at once.
+        reading = asyncio.ensure_future(self._journal.read(job.user, job.run_id))
+        hiding = asyncio.ensure_future(self._hide(receipt))
         try:
             acquired = await self._runs.acquire(
                 job.user, job.run_id, owner, now_ms=now_ms, lease_until_ms=now_ms + int(self._timing.lease_s * 1000)
             )
         finally:
+            await hiding
             records = await reading
         if isinstance(acquired, NotAcquired):
             return await self._not_acquired(job, acquired)
         run, history = acquired.run, History.of(job.user, job.run_id, records)
         if history.state.phase != "ended":
-            if run.turn > 1 and await self._waits_for_another(run):
+            if acquired.may_wait and await self._waits_for_another(run):
                 await self._leave(run, owner)
                 return None
             self._log.event("run_acquired", run_id=run.run_id, epoch=history.epoch + 1, attempts=run.attempts)
@@ -191,6 +194,8 @@ class Supervisor:
                 if owned.is_cancelled():
                     raise _cancelled()
                 await self._collect(owned)
+                if history.state.phase == "ended":
+                    return None
                 await self._beat(owned)
         finally:
             pulse.stop()
@@ -260,8 +265,12 @@ class Supervisor:
         if now_s - owned.last_renewal_s >= self._timing.renew_s:
             self._watch(owned)
             await self._renew(owned, reset_attempts=False)
-            with contextlib.suppress(StoreUnavailable, OutcomeUnknown):  # the job may come again: it is held
-                await owned.receipt.extend(self._timing.visibility_s)
+            await self._hide(owned.receipt)
+
+    async def _hide(self, receipt: Receipt) -> None:
+        """Keep the job from other runners; where that fails it may come again and finds the run held."""
+        with contextlib.suppress(StoreUnavailable, OutcomeUnknown):
+            await receipt.extend(self._timing.visibility_s)
 
     async def _renew(self, owned: Owned, *, reset_attempts: bool) -> None:
         """Prolong the lease. A renewal that fails loses nothing: the journal alone decides who writes."""

@@ -51,11 +51,10 @@ class FakeRunStore:
                 return NotAcquired("closed")
             if run.owner is not None and run.lease_until_ms > now_ms:
                 return NotAcquired("held")
-            return Acquired(
-                self._change(
-                    run, owner=owner, lease_until_ms=lease_until_ms, attempts=run.attempts + 1, status="running"
-                )
+            run = self._change(
+                run, owner=owner, lease_until_ms=lease_until_ms, attempts=run.attempts + 1, status="running"
             )
+            return Acquired(run, may_wait=run.turn > 1)
 
     async def renew(self, user: str, run_id: str, owner: str, *, lease_until_ms: int, reset_attempts: bool) -> bool:
         async with self.faults.around("runs.renew"):
@@ -116,8 +115,8 @@ class FakeRunStore:
         wanted = acceptance.run
         if wanted.client_message_id is not None:
             found = self._find(wanted.user, wanted.client_message_id)
-            if found is not None:
-                return found
+            if found is not None:  # by an earlier try of this accept, it may be
+                return replace(found, duplicate=found.run.run_id != wanted.run_id)
         thread = wanted.user, wanted.thread_id
         if not acceptance.new_thread and thread not in self._next_turn:
             raise Refused("not_found", "There is no such thread.")

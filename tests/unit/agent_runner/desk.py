@@ -13,9 +13,11 @@ from agent_runner.engine import Budget
 from agent_runner.model import ModelRequest, ModelResponse, OnText, RequestedCall
 from agent_runner.supervisor import Supervisor
 from playbyplay.domain.derivation import AgentMessage, UserMessage
+from playbyplay.domain.ending import Stamp
 from playbyplay.domain.journal import CheckpointEntry, EventEntry, ResultEntry
 from playbyplay.domain.thread import Run
-from playbyplay.protocol.events import EVENT_TYPES, TERMINAL_TYPES
+from playbyplay.protocol.events import EVENT_TYPES, TERMINAL_TYPES, AgentThinking
+from tests.fakes.faults import Crash, before
 from tests.fakes.model import Behaviour, FakeModel, calls, says
 from tests.house import House, perform
 
@@ -111,6 +113,25 @@ class Desk:
         for frame in self.house.gateway.frames(self.house.seen, *EVENT_TYPES):
             assert frame == stored[frame["seq"]]
         return [event.type for event in events]
+
+
+async def answered(of: Desk, appends: int) -> Run:
+    """Return a run that an owner of an earlier version left behind: its answer is recorded and told, its end is not.
+
+    Args:
+        of: where.
+        appends: how many records its plan takes today, of which the last is the answer with the end.
+    """
+    run, house = await of.accepted(), of.house
+    house.faults.strike_at(appends, before(Crash()), "journal.append")
+    with pytest.raises(Crash):
+        await perform(of.supervisor(), run)
+    house.faults.dead = False
+    history = house.history(run)
+    thought = Stamp(history, house.clock.now_ms()).event(AgentThinking, agent_id="supervisor", thought="I know it.")
+    await house.notifier.append(history, [CheckpointEntry(text=ANSWER.text, usage=ANSWER.usage), thought])
+    house.lease_ends()
+    return run
 
 
 pure = tool(semantics="pure", running="Looking around")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agent_runner import demo_shop
 from agent_runner.agent import ToolContext, ToolFailure, ToolOutput
 from agent_runner.tools.database_analyzer import DEFAULT_SLOW_MS, database_analyzer
 from agent_runner.tools.workload_measurement import Query, open_read_only
-from local import demo_shop
 from tests.unit.agent_runner.recorded_database import analyze, database, digest
 
 THE_SLOW_ONES = ("customer_order_history", "also_bought", "lapsed_customers_of_town")

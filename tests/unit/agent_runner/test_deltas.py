@@ -13,6 +13,7 @@ from playbyplay.protocol.base import MAX_EVENT_BYTES
 from tests.fakes.faults import fail_before
 from tests.histories import RUN, THREAD, Story, call
 from tests.house import QUICK, House
+from tests.unit.agent_runner.desk import until
 
 NOW_AND_THEN = 0.002
 
@@ -175,6 +176,22 @@ async def test_a_slow_reader_gets_larger_frames_in_order() -> None:
     assert house.faults.count("gateway.post") == 1
     gate.set()
     assert [(frame["index"], frame["text"]) for frame in await frames(house)] == [(0, "0"), (1, "1234")]
+    await stream.close()
+
+
+async def test_what_comes_during_a_post_waits_for_its_own_moment() -> None:
+    """A post as slow as a token must not make every token a frame: each frame costs."""
+    house = await watched()
+    gate = asyncio.Event()
+    house.gateway.plan(house.seen, gate)
+    stream = Deltas(Story().starts().history, house.notifier, replace(QUICK, delta_s=0.2))
+    await stream.on_text(1, "It ")
+    await until(lambda: house.faults.count("gateway.post") == 1)
+    await stream.on_text(1, "is")
+    gate.set()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert house.faults.count("gateway.post") == 1
     await stream.close()
 
 

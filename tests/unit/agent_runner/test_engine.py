@@ -15,6 +15,7 @@ from playbyplay.domain.derivation import (
     AskModel,
     CallTool,
     CloseDelegation,
+    Finish,
     Step,
     ToolMessage,
     UserMessage,
@@ -159,11 +160,52 @@ def test_an_unsafe_call_is_recorded_as_unsafe() -> None:
     assert [one.unsafe for one in checkpoint.calls] == [None, True, None, None]
 
 
-def test_the_answer_is_a_checkpoint_with_its_thought() -> None:
-    """It is kept before it is told, whole, with what it cost."""
+def test_the_answer_is_one_record_with_the_end_it_makes() -> None:
+    """It is kept whole, with its thought and what it cost, and the run is over: all of it or nothing."""
     response = ModelResponse("It is slow.", finish_reason="length", usage=Usage(input_tokens=3, output_tokens=4))
-    entries = responded(Story().starts(), response)
+    story = Story().starts()
+    entries = responded(story, response)
     assert entries[0] == CheckpointEntry(text="It is slow.", finish_reason="length", usage=response.usage)
+    assert [event.type for event in events(entries)] == ["agent_thinking", "agent_completed", "final_response"]
+    assert [event.seq for event in events(entries)] == [2, 3, 4]
+    assert story.add(*entries).history.state.status == "completed"
+
+
+def test_the_end_counts_the_answer_that_makes_it() -> None:
+    """Its usage is that of every response of the run, sub-agents and this last one included."""
+    story = delegating().answers(scope="c1", agent="inner").returns("c1")
+    response = ModelResponse("It is slow.", usage=Usage(input_tokens=3, output_tokens=4))
+    final = events(responded(story, response))[-1]
+    assert isinstance(final, FinalResponse)
+    assert final.usage == Usage(input_tokens=10 + 10 + 3, output_tokens=5 + 5 + 4)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        ModelResponse("It is slow.", finish_reason="length", usage=Usage(input_tokens=3, output_tokens=4)),
+        ModelResponse("x" * MAX_ANSWER_BYTES),
+        ModelResponse("x" * (MAX_ANSWER_BYTES + 1)),
+    ],
+    ids=["short", "long", "cut"],
+)
+def test_an_answer_without_its_end_gets_the_end_it_would_have_had(response: ModelResponse) -> None:
+    """Earlier versions wrote two records: from the first of them alone, any acquirer renders the same end."""
+    story = Story().starts().asks(call(1)).returns("c1")
+    checkpoint, thought, *end = responded(story, response)
+    story.add(checkpoint, thought)
+    assert story.history.state.phase == "running"
+    (step,) = engine(model_calls=1, tokens=1).steps(story.history)
+    assert isinstance(step, Finish)
+    assert completed(story.history, NOW) == end
+    assert completed(story.taken_over().history, NOW) == end
+
+
+def test_an_inner_answer_ends_no_run() -> None:
+    """It is a checkpoint with its thought: the delegation is what it ends."""
+    entries = responded(delegating(), ModelResponse("It is slow."))
+    assert isinstance(entries[0], CheckpointEntry)
+    assert entries[0].scope == "c1"
     assert [event.type for event in events(entries)] == ["agent_thinking"]
 
 
@@ -257,8 +299,9 @@ def test_an_answer_that_was_cut_says_so() -> None:
 def test_whatever_a_model_answers_can_be_told(text: str) -> None:
     """The final response fits into a frame, and its whole is at most 256 KiB."""
     story = Story().starts()
-    story.add(*responded(story, ModelResponse(text)))
-    final = events(completed(story.history, NOW))[1]
+    entries = responded(story, ModelResponse(text))
+    story.add(*entries)
+    final = events(entries)[-1]
     assert isinstance(final, FinalResponse)
     assert len(final.to_json().encode()) <= MAX_EVENT_BYTES
     assert (final.full_bytes or 0) <= MAX_ANSWER_BYTES

@@ -34,7 +34,7 @@ async def test_the_canonical_turn_has_exactly_seven_events() -> None:
 
 
 async def test_what_belongs_together_is_one_record() -> None:
-    """Fence and start, response and calls, result and end of the call, completion and answer."""
+    """Fence and start, response and calls, result and end of the call, the answer and the end of the run."""
     house = House()
     run = await house.say()
     await done(house, run, calls("look"), says("It is slow."))
@@ -47,8 +47,7 @@ async def test_what_belongs_together_is_one_record() -> None:
         ["fence", "agent_started"],
         ["checkpoint", "agent_thinking", "tool_executing"],
         ["result", "tool_completed"],
-        ["checkpoint", "agent_thinking"],
-        ["agent_completed", "final_response"],
+        ["checkpoint", "agent_thinking", "agent_completed", "final_response"],
     ]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,11 +12,12 @@ import pytest
 
 from agent_runner.model import ModelRequest, ModelResponse, OnText
 from playbyplay.errors import ConnectionGone
-from playbyplay.ports import Job
-from tests.fakes.faults import Crash, after, fail_before, lost
+from playbyplay.ports import Acquired, Job, NotAcquired
+from tests.fakes.faults import Crash, Fault, Faults, after, fail_after, fail_before, lost
 from tests.fakes.ids import uuid
 from tests.fakes.model import FakeModel, calls, says
 from tests.fakes.run_queue import FakeReceipt
+from tests.fakes.run_store import FakeRunStore
 from tests.histories import CANONICAL, USER
 from tests.house import QUICK, House, perform
 from tests.unit.agent_runner.desk import Desk, done, ended, named, stalls, until
@@ -169,7 +171,133 @@ async def test_attempts_without_an_event_add_up() -> None:
     assert house.events(run) == ["agent_started", "error"]
 
 
+# What is known and done at the start.
+
+
+class KnowingRunStore(FakeRunStore):
+    """A store that can tell whether an earlier turn is open without a look at the thread."""
+
+    may_wait = False
+
+    async def acquire(
+        self, user: str, run_id: str, owner: str, *, now_ms: int, lease_until_ms: int
+    ) -> Acquired | NotAcquired:
+        acquired = await super().acquire(user, run_id, owner, now_ms=now_ms, lease_until_ms=lease_until_ms)
+        return replace(acquired, may_wait=self.may_wait) if isinstance(acquired, Acquired) else acquired
+
+
+@pytest.mark.parametrize("may_wait", [False, True])
+async def test_the_thread_is_looked_at_only_where_a_turn_may_wait(may_wait: bool) -> None:  # noqa: FBT001
+    """The store knows with the lease whether an earlier turn can be open; where none can, a read is saved."""
+    house = House()
+    house.runs = KnowingRunStore(house.journal, house.faults)
+    house.runs.may_wait = may_wait
+    first = await house.say("One.")
+    await done(house, first, says("One."))
+    second = await house.say("Two.", thread_id=first.thread_id)
+    house.faults.calls.clear()
+    await done(house, second, says("Two."))
+    assert ended(house, second) == ("completed", "")
+    assert house.faults.count("runs.head") == (1 if may_wait else 0)
+
+
+async def test_a_turn_that_may_wait_waits() -> None:
+    """The store is not sure: the thread is looked at, and an earlier open turn keeps this one back."""
+    house = House()
+    house.runs = KnowingRunStore(house.journal, house.faults)
+    house.runs.may_wait = True
+    first = await house.say("One.")
+    second = await house.say("Two.", thread_id=first.thread_id)
+    model = await done(house, second)
+    assert model.requests == []
+    assert house.events(second) == []
+    assert house.log.of("job_dropped") == [{"run_id": second.run_id, "reason": "predecessor"}]
+    await done(house, first, says("One."))
+    await done(house, second, says("Two."))
+    assert ended(house, second) == ("completed", "")
+
+
+async def test_a_job_is_hidden_before_anything_is_known_of_its_run() -> None:
+    """Beside the lease and the journal, which are still on their way: a runner that falls there is followed soon."""
+    house = House()
+    run = await house.say()
+    receipt, gate = FakeReceipt(), asyncio.Event()
+    house.faults.plan("runs.acquire", Fault("before", gate=gate))
+    house.faults.plan("journal.read", Fault("before", gate=gate))
+    running = asyncio.ensure_future(perform(house.supervisor(FakeModel(says("So."))), run, receipt))
+    await until(lambda: bool(receipt.extended))
+    assert receipt.extended == [QUICK.visibility_s]
+    assert house.run(run.run_id).owner is None
+    gate.set()
+    assert await running is None
+    assert ended(house, run) == ("completed", "")
+
+
+async def test_nothing_is_written_before_the_job_is_hidden() -> None:
+    """A runner that has begun and falls has left a job that comes back after `visibility_s`, not later."""
+    house = House()
+    run = await house.say()
+    faults, gate = Faults(), asyncio.Event()
+    faults.plan("receipt.extend", Fault("before", gate=gate))
+    running = asyncio.ensure_future(perform(house.supervisor(FakeModel(says("So."))), run, FakeReceipt(faults)))
+    await until(lambda: house.run(run.run_id).owner is not None and house.faults.count("journal.read") == 1)
+    await asyncio.sleep(0.005)
+    assert house.faults.count("journal.append") == 0
+    gate.set()
+    assert await running is None
+    assert ended(house, run) == ("completed", "")
+
+
+@pytest.mark.parametrize("fault", [fail_before, fail_after, lost], ids=["unavailable", "written", "lost"])
+async def test_a_job_that_cannot_be_hidden_is_done_all_the_same(fault: Callable[[], Fault]) -> None:
+    """Now or at a renewal: it may come again, and finds the run held or ended."""
+    house = House()
+    run = await house.say()
+    faults = Faults()
+    faults.plan("receipt.extend", *[fault() for _ in range(3)])
+    receipt = FakeReceipt(faults)
+
+    async def waits() -> str:
+        await until(lambda: faults.count("receipt.extend") >= 3)
+        return "waited"
+
+    supervisor = house.supervisor(FakeModel(calls("wait"), says("So.")), named("wait", waits))
+    assert await perform(supervisor, run, receipt) is None
+    assert house.events(run) == CANONICAL
+    assert house.history(run).epoch == 1
+
+
+async def test_a_lease_that_cannot_be_taken_leaves_a_job_that_comes_again() -> None:
+    """The store fails while the job is being hidden: nothing is left at work, and the job is given back."""
+    house = House()
+    run = await house.say()
+    receipt = FakeReceipt()
+    house.faults.plan("runs.acquire", fail_before())
+    assert await perform(house.supervisor(FakeModel()), run, receipt) == QUICK.retry_s
+    assert receipt.extended == [QUICK.visibility_s]
+    assert house.events(run) == []
+    await done(house, run, says("So."))
+    assert ended(house, run) == ("completed", "")
+
+
 # Holding on.
+
+
+async def test_nothing_follows_a_terminal() -> None:
+    """No heartbeat and no renewal, even where both have been due since the last look."""
+    house = House(timing=replace(QUICK, heartbeat_s=1e-6, renew_s=0))
+    await house.watch()
+    run = await house.say()
+
+    async def takes_a_while(_request: ModelRequest, _on_text: OnText) -> ModelResponse:
+        await until(lambda: len(house.gateway.frames(house.seen, "heartbeat")) > 1)
+        return says("So.")
+
+    supervisor = house.supervisor(FakeModel(takes_a_while))
+    assert await perform(supervisor, run, FakeReceipt(house.faults)) is None
+    assert house.gateway.frames(house.seen)[-1]["type"] == "final_response"
+    calls_after_it = house.faults.calls[-1 - house.faults.calls[::-1].index("journal.append") :]
+    assert set(calls_after_it) == {"journal.append", "connections.subscribers", "gateway.post", "runs.settle"}
 
 
 async def test_a_silence_is_broken_by_heartbeats() -> None:
@@ -238,7 +366,7 @@ async def test_an_owner_keeps_its_lease_and_its_job() -> None:
 
     async def waits() -> str:
         house.clock.advance(20)
-        await until(lambda: len(receipt.extended) >= 2)
+        await until(lambda: len(receipt.extended) >= 3)  # once at the start, then with each renewal
         assert house.run(run.run_id).lease_until_ms == house.clock.now_ms() + 30_000
         return "waited"
 

@@ -19,6 +19,7 @@ from playbyplay.protocol.events import (
     ToolCompleted,
     ToolExecuting,
     ToolStatus,
+    Usage,
 )
 
 _ENVELOPE_BYTES = 1024  # more than all fields of a final_response but its content
@@ -75,10 +76,27 @@ def completed(history: History, now_ms: int) -> list[Entry]:
         GrammarError: there is no such checkpoint.
     """
     answer = answer_of(history)
-    started = history.started
-    if answer is None or started is None:
+    if answer is None:
         raise GrammarError("there is no answer yet")
-    stamp = Stamp(history, now_ms)
+    return answered(history, Stamp(history, now_ms), answer, history.usage, now_ms)
+
+
+def answered(history: History, stamp: Stamp, answer: CheckpointEntry, usage: Usage, now_ms: int) -> list[Entry]:
+    """Return `[agent_completed, final_response]` for an answer that may be in the very record they go into.
+
+    Args:
+        history: the run, up to the record before.
+        stamp: numbers the two on.
+        answer: the checkpoint with the answer.
+        usage: of the whole run, this answer included.
+        now_ms: when.
+
+    Raises:
+        GrammarError: the run has not started.
+    """
+    started = history.started
+    if started is None:
+        raise GrammarError("there is no answer before the start")
     tools = len(history.opened)
     cut = prefix_as_json(answer.text, MAX_EVENT_BYTES - _ENVELOPE_BYTES)
     long = {"truncated": True, "full_bytes": len(answer.text.encode())} if cut != answer.text else {}
@@ -92,7 +110,7 @@ def completed(history: History, now_ms: int) -> list[Entry]:
         stamp.event(
             FinalResponse,
             content=cut,
-            usage=history.usage,
+            usage=usage,
             finish_reason=answer.finish_reason,
             **long,
         ),

@@ -36,7 +36,7 @@ class Timing:
     max_attempts: int = 4
 
 
-CLOUD = Timing(lease_s=30, renew_s=10, heartbeat_s=11, visibility_s=45, retry_s=5)
+CLOUD = Timing(lease_s=30, renew_s=10, heartbeat_s=11, visibility_s=45, retry_s=5, delta_s=0.25)  # each frame costs
 ONE_MACHINE = Timing(lease_s=3, renew_s=1, heartbeat_s=0.7, visibility_s=4, retry_s=0.5)
 
 
