@@ -1,6 +1,8 @@
 // One socket that comes back: a fresh ticket for each try, back-off with full jitter, pings, and the
 // detection of a line that is dead without saying so. It knows frames only as JSON objects.
 
+import { SignedOut } from "./sign_in.js";
+
 const BACK_OFF_MS = 500;
 const MAX_BACK_OFF_MS = 20_000;
 const SETTLED_MS = 5000; // a connection that lived this long starts the back-off over
@@ -10,6 +12,8 @@ const BLINK_MS = 700;
 
 export class Connection {
   #handlers;
+  #door = null;
+  #ended = false;
   #socket = null;
   #open = false;
   #failures = 0;
@@ -19,7 +23,7 @@ export class Connection {
   #pingedAt = 0;
   #lostAt = 0;
 
-  /** `opened()`, `lost()`, `frame(object)`, and `heads`, which knows `cursors()` and `pingIntervalS()`. */
+  /** `opened()`, `lost()`, `signedOut(sentence)`, `frame(object)`, and `heads`: `cursors()` and `pingIntervalS()`. */
   constructor(handlers) {
     this.#handlers = handlers;
     setInterval(() => this.#tick(), 1000);
@@ -36,17 +40,19 @@ export class Connection {
     return this.#open || Date.now() - this.#lostAt < BLINK_MS;
   }
 
-  async connect() {
+  /** Connects, and again whenever the connection is lost. */
+  begin(door) {
+    this.#door = door;
+    void this.#connect();
+  }
+
+  /** Ends for good. */
+  end() {
+    this.#ended = true;
+    clearTimeout(this.#retry);
     this.#retry = null;
-    let ticket;
-    try {
-      const reply = await fetch("/ticket", { method: "POST", signal: AbortSignal.timeout(HANDSHAKE_MS) });
-      if (!reply.ok) throw new Error(`ticket: ${reply.status}`);
-      ({ ticket } = await reply.json());
-    } catch {
-      return this.#tryLater();
-    }
-    this.#listen(ticket);
+    this.#drop();
+    this.#open = false;
   }
 
   /** Sends one frame; returns false where there is no open socket. */
@@ -67,10 +73,22 @@ export class Connection {
     this.#lose(this.#socket);
   }
 
+  async #connect() {
+    this.#retry = null;
+    let ticket;
+    try {
+      ticket = await this.#door.ticket();
+    } catch (error) {
+      if (this.#ended) return;
+      if (error instanceof SignedOut) this.#handlers.signedOut(error.message);
+      else this.#tryLater();
+      return;
+    }
+    if (!this.#ended) this.#listen(ticket);
+  }
+
   #listen(ticket) {
-    const address = new URL("/ws", location.href);
-    address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(address, ["playbyplay.v1", `ticket.${ticket}`]);
+    const socket = new WebSocket(this.#door.socket, ["playbyplay.v1", `ticket.${ticket}`]);
     this.#socket = socket;
     const overdue = setTimeout(() => this.#lose(socket), HANDSHAKE_MS);
     socket.onopen = () => {
@@ -101,26 +119,32 @@ export class Connection {
   /** Forgets a socket at once: the closing handshake of a dead line would take minutes. */
   #lose(socket) {
     if (socket === null || socket !== this.#socket) return;
-    this.#socket = null;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    this.#drop();
     if (this.#open && Date.now() - this.#openedAt > SETTLED_MS) this.#failures = 0;
     if (this.#open) this.#lostAt = Date.now();
     this.#open = false;
     this.#tryLater();
   }
 
+  #drop() {
+    const socket = this.#socket;
+    if (socket === null) return;
+    this.#socket = null;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+
   #tryLater() {
     const ceiling = Math.min(MAX_BACK_OFF_MS, BACK_OFF_MS * 2 ** this.#failures);
     this.#failures += 1;
-    this.#retry = setTimeout(() => this.connect(), Math.random() * ceiling);
+    this.#retry = setTimeout(() => this.#connect(), Math.random() * ceiling);
     this.#handlers.lost();
   }
 
   #hurry() {
     if (this.#retry === null) return;
     clearTimeout(this.#retry);
-    void this.connect();
+    void this.#connect();
   }
 
   #tick() {

@@ -1,9 +1,12 @@
-// Brings the page together: frames to turns, the person's wishes to frames, and the shown thread kept
-// over reloads, lost connections and restarts of the server.
+// Brings the page together: who is here, frames to turns, the person's wishes to frames, and the shown
+// thread kept over reloads, lost connections and restarts of the server.
 
 import { Connection } from "./connection.js";
+import { Door, readConfig } from "./door.js";
+import { showGate } from "./gate.js";
 import { Outbox, fits } from "./outbox.js";
 import { Reassembly } from "./reassembly.js";
+import { SignIn } from "./sign_in.js";
 import { Turn } from "./view.js";
 import { isEvent, told } from "./words.js";
 
@@ -29,18 +32,20 @@ def paid_orders(orders, payments):
 const at = (id) => document.getElementById(id);
 const [scroller, turnsList, welcome, notice, link] = ["scroller", "turns", "welcome", "notice", "link"].map(at);
 const [composer, text, send, limit, announcer] = ["composer", "text", "send", "limit", "announcer"].map(at);
-const newChat = at("new-chat");
+const [newChat, signOut, dock] = ["new-chat", "sign-out", "dock"].map(at);
 
 const turns = new Map(); // by run id
 const unanswered = new Map(); // turns that are not accepted yet, by client_message_id
 const strangers = new Set(); // open runs that are not of this thread
+let signIn = null; // where people sign in
+let outbox = null; // of the person who is here
 let thread = null;
 let asked = null; // the position the last replay of the thread was asked from
+let warned = false; // that signing out loses what is not sent
 let stick = true; // whether the page follows what is new
 
 const reassembly = new Reassembly();
-const connection = new Connection({ opened, lost, frame: receive, heads: reassembly });
-const outbox = new Outbox((frame) => connection.send(frame));
+const connection = new Connection({ opened, lost, signedOut, frame: receive, heads: reassembly });
 const actions = {
   stop: cancel,
   retry: say,
@@ -326,26 +331,64 @@ const keepUp = new ResizeObserver(() => {
 keepUp.observe(at("column"));
 keepUp.observe(scroller);
 
-async function nameModel() {
+function nameModel(name) {
   const model = at("model");
-  try {
-    const { model: name } = await (await fetch("/config.json")).json();
-    const scripted = name === "scripted";
-    model.textContent = scripted ? "scripted model" : name;
-    model.title = scripted ? at("scripted").textContent : "the model that answers";
-    model.hidden = false;
-    at("scripted").hidden = !scripted;
-  } catch {
-    model.hidden = true;
-  }
+  const scripted = name === "scripted";
+  model.textContent = scripted ? "scripted model" : name;
+  model.title = scripted ? at("scripted").textContent : "the model that answers";
+  model.hidden = !name;
+  at("scripted").hidden = !scripted;
 }
 
-thread = outbox.thread();
-outbox.entries.forEach(expect);
-setInterval(() => {
-  perform(reassembly.tick(nowS()));
-  tick();
-}, TICK_MS);
-refresh();
-void nameModel();
-void connection.connect();
+// Coming in
+
+async function enter() {
+  const config = await readConfig(() => tell("The server cannot be reached. Trying again …"));
+  tell("");
+  if (!config.sign_in) return begin(config, null);
+  signIn = new SignIn(config.sign_in);
+  const sentence = await signIn.arrive();
+  if (signIn.user === null) return showGate(signIn, sentence);
+  signOut.hidden = false;
+  begin(config, signIn.user);
+  tell(sentence);
+}
+
+/** Shows the chat. `user` is null where nobody signs in. */
+function begin(config, user) {
+  outbox = new Outbox((frame) => connection.send(frame), user);
+  thread = outbox.thread();
+  outbox.entries.forEach(expect);
+  nameModel(config.model);
+  dock.hidden = false;
+  write(outbox.takeDraft());
+  text.focus();
+  setInterval(() => {
+    perform(reassembly.tick(nowS()));
+    tick();
+  }, TICK_MS);
+  refresh();
+  connection.begin(new Door(config, signIn));
+}
+
+/** The sign-in has ended by itself: what is being written, and what is not sent, waits for the next one. */
+function signedOut(sentence) {
+  outbox.keepDraft(text.value);
+  write("");
+  turnsList.replaceChildren();
+  showGate(signIn, sentence);
+}
+
+signOut.onclick = () => {
+  if (unanswered.size > 0 && !warned) {
+    warned = true;
+    tell("A message is not sent yet and would be lost. Press Sign out again to leave without it.");
+    notice.scrollIntoView();
+    return;
+  }
+  connection.end();
+  outbox.forget();
+  signIn.signOut();
+};
+
+void enter();

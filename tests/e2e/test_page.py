@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, WebSocketRoute, expect
 
+from agent_runner import demo_shop
 from agent_runner.agent import Agent
 from agent_runner.model import ModelRequest, ModelResponse, OnText
 from agent_runner.registry import Registry
-from local import demo_shop
 from local.home import Parts
 from local.server import Server
 from local.settings import LocalSettings
