@@ -8,7 +8,7 @@ from agent_runner.model import ModelClient
 from agent_runner.registry import Registry
 from agent_runner.supervisor import Supervisor
 from agent_runner.tool_executor import ToolExecutor
-from connect.admission import Admission, Doors
+from connect.admission import Admission, Attendance
 from local.database import Database
 from local.gateway import SocketGateway
 from local.http import LOCAL_USER, HttpFace
@@ -26,6 +26,7 @@ from message.answer import Answer
 from message.cancel import Cancel
 from message.dispatch import Dispatch
 from message.ping import Ping
+from message.present import Presence
 from message.resume import Resume
 from playbyplay.adapters.system import SystemClock, SystemIds
 from playbyplay.domain.timing import ONE_MACHINE, Timing
@@ -33,6 +34,7 @@ from playbyplay.notifier import Notifier
 from playbyplay.observability import JsonLog
 from playbyplay.ports import Clock, Ids, Log
 from playbyplay.settlement import Settlement
+from playbyplay.tickets import Doors, Tickets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,25 +99,19 @@ def build(
         log=log,
         timing=timing,
     )
+    present = Presence(connections=connections, gateway=gateway, clock=clock)
     dispatch = Dispatch(
         accept=Accept(runs=runs, queue=queue, notifier=notifier, clock=clock, ids=ids, log=log, timing=timing),
-        resume=Resume(runs=runs, journal=journal, connections=connections, notifier=notifier, clock=clock),
+        resume=Resume(runs=runs, journal=journal, connections=connections, present=present, notifier=notifier),
         cancel=Cancel(runs=runs, journal=journal, settlement=settlement, clock=clock, ids=ids, timing=timing),
         answer=Answer(journal=journal),
-        ping=Ping(runs=runs, journal=journal, connections=connections, clock=clock),
+        ping=Ping(runs=runs, journal=journal, present=present),
         quota=quota,
         clock=clock,
         log=log,
     )
-    admission = Admission(
-        doors=Doors(origins=frozenset({f"http://{host}:{port}", f"http://localhost:{port}"}), guest=LOCAL_USER),
-        tickets=SqliteTicketStore(database, clock),
-        connections=connections,
-        gateway=gateway,
-        clock=clock,
-        ids=ids,
-        log=log,
-    )
+    doors = Doors(origins=frozenset({f"http://{host}:{port}", f"http://localhost:{port}"}), guest=LOCAL_USER)
+    tickets = Tickets(doors=doors, store=SqliteTicketStore(database, clock), clock=clock, ids=ids)
     rules = SocketRules(settings=settings, dispatch=dispatch, gateway=gateway, quota=quota, ids=ids, log=log)
     return Home(
         runs=runs,
@@ -123,6 +119,14 @@ def build(
         connections=connections,
         gateway=gateway,
         worker=Worker(queue=queue, supervisor=supervisor, log=log, concurrent_runs=settings.concurrent_runs),
-        face=HttpFace(settings=settings, admission=admission, gateway=gateway, rules=rules, model_name=model.name),
+        face=HttpFace(
+            settings=settings,
+            tickets=tickets,
+            admission=Admission(doors=doors, tickets=tickets, clock=clock),
+            attendance=Attendance(connections=connections, clock=clock, log=log),
+            gateway=gateway,
+            rules=rules,
+            model_name=model.name,
+        ),
         log=log,
     )

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from aiohttp import WSCloseCode, web
 
-from connect.admission import Admission, AdmissionRefused
+from connect.admission import Admission, Attendance
 from local.gateway import SocketGateway
 from local.settings import LocalSettings
 from local.socket import Connection, SocketRules, new_socket
 from message.caller import Caller
 from playbyplay.domain.connection import TICKET_S, SlidingWindow
 from playbyplay.protocol.base import SUBPROTOCOL
+from playbyplay.tickets import AdmissionRefused, Tickets
 
 LOCAL_USER = "local"
 MAX_URL = 4096  # API Gateway's
@@ -47,13 +48,17 @@ class HttpFace:
         self,
         *,
         settings: LocalSettings,
+        tickets: Tickets,
         admission: Admission,
+        attendance: Attendance,
         gateway: SocketGateway,
         rules: SocketRules,
         model_name: str,
     ) -> None:
         self._settings = settings
+        self._tickets = tickets
         self._admission = admission
+        self._attendance = attendance
         self._gateway = gateway
         self._rules = rules
         self._model_name = model_name
@@ -99,7 +104,7 @@ class HttpFace:
                 if not isinstance(user, str) or not _USER.fullmatch(user):
                     return _message(400, "A user is 1 to 64 letters, digits, or one of _ . @ -")
         try:
-            ticket = await self._admission.give_ticket(user, request.headers.get("Origin"))
+            ticket = await self._tickets.give(user, request.headers.get("Origin"))
         except AdmissionRefused as refused:
             return _message(refused.status, refused.message)
         return web.json_response({"ticket": ticket, "expires_in": TICKET_S}, headers={"Cache-Control": "no-store"})
@@ -112,7 +117,7 @@ class HttpFace:
             return refusal
         tickets = [one.removeprefix(_TICKET_PREFIX) for one in offered if one.startswith(_TICKET_PREFIX)]
         try:
-            session = await self._admission.admit(request.headers.get("Origin"), tickets)
+            session = await self._admission(request.headers.get("Origin"), tickets)
         except AdmissionRefused as refused:
             return _message(refused.status, refused.message)
         socket = new_socket(offered=bool(offered))
@@ -125,12 +130,13 @@ class HttpFace:
         code: int = WSCloseCode.ABNORMAL_CLOSURE
         self._gateway.attach(caller.connection_id, socket, request.transport)
         try:
-            await self._admission.open(caller.connection_id, session)
+            for oldest in await self._attendance.open(caller.connection_id, session):
+                await self._gateway.close(oldest)
             code = await Connection(self._rules, socket, caller).serve()
         finally:
             self._gateway.detach(caller.connection_id)
             self._rules.quota.forget(caller.connection_id)
-            await self._admission.close(caller.connection_id, code)
+            await self._attendance.close(caller.connection_id, code)
         return socket
 
     def _refusal(self, request: web.Request, offered: list[str]) -> web.Response | None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from aiohttp import WSCloseCode, web
 
+from agent_runner import demo_shop
 from agent_runner.model import ModelClient
 from agent_runner.scripted_model import ScriptedModel
-from local import demo_shop
 from local.data_directory import DataDirectory
 from local.database import Database
 from local.home import Home, Parts, build

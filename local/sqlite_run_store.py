@@ -69,7 +69,8 @@ class SqliteRunStore:
         def acquire(connection: sqlite3.Connection) -> Acquired | NotAcquired:
             row = connection.execute(_ACQUIRE, (owner, lease_until_ms, user, run_id, now_ms)).fetchone()
             if row is not None:
-                return Acquired(_run(row))
+                run = _run(row)
+                return Acquired(run, may_wait=run.turn > 1)
             row = connection.execute(_GET, (user, run_id)).fetchone()
             if row is None:
                 return NotAcquired("unknown")
@@ -177,8 +178,8 @@ def _accept(connection: sqlite3.Connection, acceptance: Acceptance) -> Accepted:
     wanted = acceptance.run
     if wanted.client_message_id is not None:
         before = _find(connection, wanted.user, wanted.client_message_id)
-        if before is not None:
-            return before
+        if before is not None:  # by an earlier try of this accept, it may be
+            return replace(before, duplicate=before.run.run_id != wanted.run_id)
     run = replace(wanted, turn=_take_turn(connection, acceptance))
     connection.execute(_INSERT, [getattr(run, name) for name in _FIELDS])
     entry = InputEntry(

@@ -15,6 +15,7 @@ from message.caller import Caller
 from message.cancel import Cancel
 from message.dispatch import Dispatch
 from message.ping import Ping
+from message.present import Presence
 from message.resume import Resume
 from playbyplay.domain.connection import Session
 from playbyplay.domain.journal import History
@@ -111,14 +112,19 @@ class House:
         )
 
     @property
+    def present(self) -> Presence:
+        """Who speaks is there, on these ports."""
+        return Presence(connections=self.connections, gateway=self.gateway, clock=self.clock)
+
+    @property
     def resume(self) -> Resume:
         """`resume` on these ports."""
         return Resume(
             runs=self.runs,
             journal=self.journal,
             connections=self.connections,
+            present=self.present,
             notifier=self.notifier,
-            clock=self.clock,
         )
 
     @property
@@ -141,7 +147,7 @@ class House:
     @property
     def ping(self) -> Ping:
         """`ping` on these ports."""
-        return Ping(runs=self.runs, journal=self.journal, connections=self.connections, clock=self.clock)
+        return Ping(runs=self.runs, journal=self.journal, present=self.present)
 
     @property
     def dispatch(self) -> Dispatch:

@@ -16,11 +16,11 @@ from typing import Literal
 
 from playwright.async_api import Browser, Page, async_playwright
 
+from agent_runner import demo_shop
 from agent_runner.agent import Agent, tool
 from agent_runner.model import ModelRequest, ModelResponse, OnText
 from agent_runner.registry import Registry
 from agent_runner.scripted_model import ScriptedModel
-from local import demo_shop
 from local.home import Parts
 from local.server import Server
 from local.settings import LocalSettings

@@ -3,6 +3,9 @@
 One atomic write, so an accepted message cannot be half there; a repeat finds the same run.
 """
 
+import asyncio
+from collections.abc import Awaitable
+
 from message.caller import Caller
 from playbyplay.domain.thread import Run, check_repeat, digest
 from playbyplay.domain.timing import Timing, timestamp
@@ -39,10 +42,7 @@ class Accept:
         accepted = await self._store(acceptance, message)
         run = accepted.run
         self._log.event("message_accepted", run_id=run.run_id, duplicate=accepted.duplicate, position=accepted.position)
-        if accepted.position == 0 and run.status == "queued":
-            await self._send(run)
-        if not accepted.duplicate:
-            await self._tell_others(caller, run, acceptance)
+        await self._side_by_side(self._send(accepted), self._tell_others(caller, accepted, acceptance))
         return MessageAccepted(
             client_message_id=message.client_message_id,
             run_id=run.run_id,
@@ -115,14 +115,26 @@ class Accept:
         ahead = await self._runs.turns(run.user, run.thread_id, from_turn=head.turn, to_turn=run.turn - 1)
         return sum(turn.is_open for turn in ahead)
 
-    async def _send(self, run: Run) -> None:
+    async def _side_by_side(self, *calls: Awaitable[None]) -> None:
+        """Do all to their ends, even if one breaks."""
+        for outcome in await asyncio.gather(*calls, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
+
+    async def _send(self, accepted: Accepted) -> None:
         """Ask for a runner. The run is durable: where the queue fails now, a later look at open runs sends it."""
+        run = accepted.run
+        if accepted.position > 0 or run.status != "queued":
+            return
         try:
             await self._queue.send(Job(run.user, run.run_id))
         except StoreUnavailable:
             self._log.event("run_retried", run_id=run.run_id, reason="queue")
 
-    async def _tell_others(self, caller: Caller, run: Run, acceptance: Acceptance) -> None:
+    async def _tell_others(self, caller: Caller, accepted: Accepted, acceptance: Acceptance) -> None:
+        if accepted.duplicate:
+            return
+        run = accepted.run
         frame = RunInput(
             run_id=run.run_id,
             thread_id=run.thread_id,

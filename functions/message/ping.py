@@ -1,8 +1,9 @@
 """`ping`: the heads of a user's runs, from the store, so it answers even when the runner is dead."""
 
 from message.caller import Caller
+from message.present import Presence
 from playbyplay.domain.thread import Run
-from playbyplay.ports import Clock, ConnectionStore, Journal, RunStore
+from playbyplay.ports import Journal, RunStore
 from playbyplay.protocol.base import MAX_CURSORS
 from playbyplay.protocol.commands import Ping as PingCommand
 from playbyplay.protocol.replies import Head, Pong
@@ -13,15 +14,18 @@ MAX_HEADS = 16
 class Ping:
     """Tells heads."""
 
-    def __init__(self, *, runs: RunStore, journal: Journal, connections: ConnectionStore, clock: Clock) -> None:
+    def __init__(self, *, runs: RunStore, journal: Journal, present: Presence) -> None:
         self._runs = runs
         self._journal = journal
-        self._connections = connections
-        self._clock = clock
+        self._present = present
 
     async def __call__(self, caller: Caller, command: PingCommand) -> Pong:
-        """Return the heads of the cursors' runs and of the open runs; foreign and absent ones are left out."""
-        await self._connections.add(caller.connection_id, caller.session, now_ms=self._clock.now_ms())
+        """Return the heads of the cursors' runs and of the open runs; foreign and absent ones are left out.
+
+        Raises:
+            Refused: `expired`: the connection gave way to newer ones.
+        """
+        await self._present(caller)
         wanted: dict[str, Run] = {}
         for run_id in command.cursors or {}:
             run = await self._runs.get(caller.user, run_id)

@@ -5,11 +5,12 @@ the strongly consistent read, then the replay, then the head that was read.
 """
 
 from message.caller import Caller
+from message.present import Presence
 from playbyplay.domain.journal import History, is_whole
 from playbyplay.domain.thread import Run
 from playbyplay.errors import PostError, Refused
 from playbyplay.notifier import Notifier
-from playbyplay.ports import Clock, ConnectionStore, Journal, RunStore
+from playbyplay.ports import ConnectionStore, Journal, RunStore
 from playbyplay.protocol.base import MAX_REPLAYED, Frame
 from playbyplay.protocol.commands import Position
 from playbyplay.protocol.commands import Resume as ResumeCommand
@@ -20,21 +21,22 @@ class Resume:
     """Replays runs and threads."""
 
     def __init__(
-        self, *, runs: RunStore, journal: Journal, connections: ConnectionStore, notifier: Notifier, clock: Clock
+        self, *, runs: RunStore, journal: Journal, connections: ConnectionStore, present: Presence, notifier: Notifier
     ) -> None:
         self._runs = runs
         self._journal = journal
         self._connections = connections
+        self._present = present
         self._notifier = notifier
-        self._clock = clock
 
     async def __call__(self, caller: Caller, command: ResumeCommand) -> ReplayComplete:
         """Post what came after the position, at most 200 events, and return the head it was read at.
 
         Raises:
-            Refused: `not_found`, `bad_value` (a position above the head) or `expired`.
+            Refused: `not_found`, `bad_value` (a position above the head) or `expired` (the run's events, or
+                without a run the connection, which gave way to newer ones).
         """
-        await self._connections.add(caller.connection_id, caller.session, now_ms=self._clock.now_ms())
+        await self._present(caller)
         await self._connections.mark_lagging(caller.connection_id, lagging=False)
         try:
             if command.run_id is not None and command.after_seq is not None:

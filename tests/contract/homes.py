@@ -2,11 +2,10 @@
 
 import asyncio
 import sqlite3
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from local.database import Database
 from local.run_queue import LocalRunQueue
@@ -14,7 +13,8 @@ from local.sqlite_connection_store import SqliteConnectionStore
 from local.sqlite_journal import SqliteJournal
 from local.sqlite_run_store import SqliteRunStore
 from local.sqlite_ticket_store import SqliteTicketStore
-from playbyplay.ports import CancelWatch, ConnectionStore, Journal, RunQueue, RunStore, TicketStore
+from tests.contract.aws_homes import moto_home
+from tests.contract.home import Home
 from tests.fakes.clock import FakeClock
 from tests.fakes.connection_store import FakeConnectionStore
 from tests.fakes.faults import Faults, fail_after, fail_before, lost
@@ -24,33 +24,6 @@ from tests.fakes.run_store import FakeRunStore
 from tests.fakes.ticket_store import FakeTicketStore
 
 T = TypeVar("T")
-
-
-class Runs(RunStore, CancelWatch, Protocol):
-    """Both sides of a run store."""
-
-
-class Home(ABC):
-    """The ports of one home."""
-
-    journal: Journal
-    runs: Runs
-    queue: RunQueue
-    connections: ConnectionStore
-    tickets: TicketStore
-    clock: FakeClock
-
-    @abstractmethod
-    async def unavailable(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call while the store can do nothing."""
-
-    @abstractmethod
-    async def ambiguous(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call whose outcome the store cannot tell."""
-
-    @abstractmethod
-    async def reopen(self) -> None:
-        """Go on as another process would."""
 
 
 class FakeHome(Home):
@@ -152,4 +125,9 @@ async def sqlite_home(folder: Path) -> AsyncIterator[Home]:
         await home.database.close()
 
 
-HOMES: dict[str, Callable[[Path], AbstractAsyncContextManager[Home]]] = {"fake": fake_home, "sqlite": sqlite_home}
+HOMES: dict[str, Callable[[Path], AbstractAsyncContextManager[Home]]] = {
+    "fake": fake_home,
+    "sqlite": sqlite_home,
+    "moto": moto_home,
+}
+MINISTACK = "ministack"  # needs the process of the session; see conftest

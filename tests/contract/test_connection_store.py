@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from playbyplay.domain.connection import MAX_PER_USER, Session, Subscriber
-from tests.contract.homes import Home
+from tests.contract.home import Home
 from tests.histories import OTHER, USER
 
 NOW = 1_750_000_000_000

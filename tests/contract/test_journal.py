@@ -9,7 +9,8 @@ import pytest
 
 from playbyplay.domain.journal import CheckpointEntry, FenceEntry, History, Record
 from playbyplay.errors import OutcomeUnknown, SlotTaken, StoreUnavailable
-from tests.contract.homes import Home, SqliteHome, sqlite_home
+from tests.contract.home import Home
+from tests.contract.homes import SqliteHome, sqlite_home
 from tests.fakes.ids import uuid
 from tests.histories import OTHER, RUN, USER, Story, call, canonical
 

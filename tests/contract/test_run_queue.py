@@ -7,7 +7,8 @@ import pytest
 from local.run_queue import LocalRunQueue
 from playbyplay.errors import StoreUnavailable
 from playbyplay.ports import Job
-from tests.contract.homes import Home
+from tests.contract.aws_homes import AwsHome
+from tests.contract.home import Home
 from tests.fakes.faults import fail_before
 from tests.fakes.ids import uuid
 from tests.fakes.run_queue import FakeRunQueue
@@ -21,6 +22,8 @@ async def received(home: Home, count: int) -> list[Job]:
     queue = home.queue
     if isinstance(queue, FakeRunQueue):
         return [queue.waiting.popleft() for _ in range(count)]
+    if isinstance(home, AwsHome):
+        return [await home.received() for _ in range(count)]
     assert isinstance(queue, LocalRunQueue)
     return [(await asyncio.wait_for(queue.receive(), 1)).job for _ in range(count)]
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from playbyplay.ports import Ticket
-from tests.contract.homes import Home
+from tests.contract.home import Home
 from tests.histories import OTHER, USER
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import websockets
 
-from local import demo_shop
+from agent_runner import demo_shop
 from tests.e2e.process import ROOT, Frame, free_port, read_until, server_process
 from tests.mission_critical.test_websocket_agent_events_suite import violations
 

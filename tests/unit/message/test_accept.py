@@ -49,12 +49,37 @@ async def test_a_message_with_only_content_gets_ids_of_the_server() -> None:
 
 
 async def test_the_run_is_durable_before_anything_else_happens() -> None:
-    """First the accept, then the queue, then the user's other connections."""
+    """First the accept, alone; then the queue and the user's other connections."""
     house = House()
     await house.watch()
     house.faults.calls.clear()
-    await house.send("Why?", message=MESSAGE)
+    gate = asyncio.Event()
+    house.faults.plan("runs.accept", Fault("after", gate=gate))
+    sending = asyncio.ensure_future(house.send("Why?", message=MESSAGE))
+    await asyncio.sleep(0.005)
+    assert house.faults.calls == ["runs.accept"]
+    gate.set()
+    await sending
     assert house.faults.calls == ["runs.accept", "queue.send", "connections.subscribers", "gateway.post"]
+
+
+@pytest.mark.parametrize("slow", ["queue.send", "connections.subscribers", "gateway.post"])
+async def test_the_queue_and_the_other_connections_do_not_wait_for_each_other(slow: str) -> None:
+    """Either may take its time; the reply comes when both are done, as a function sleeps once it has replied."""
+    house = House()
+    await house.watch()
+    gate = asyncio.Event()
+    house.faults.plan(slow, Fault("before", gate=gate))
+    sending = asyncio.ensure_future(house.send("Why?", message=MESSAGE))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(house.queue.sent) == (0 if slow == "queue.send" else 1)
+    assert len(house.gateway.frames(house.seen, "run_input")) == (1 if slow == "queue.send" else 0)
+    assert not sending.done()
+    gate.set()
+    reply = await sending
+    assert house.queue.sent == [Job(USER, reply.run_id)]
+    assert len(house.gateway.frames(house.seen, "run_input")) == 1
 
 
 async def test_a_repeat_gets_the_same_ids() -> None:
@@ -251,20 +276,23 @@ async def test_an_overload_that_was_written_is_healed_by_the_resend() -> None:
 
 
 async def test_a_queue_that_fails_does_not_take_the_acceptance_back() -> None:
-    """The run is durable: the client is told so, and a later look at the open runs sends it."""
+    """The run is durable: the client is told so, its other devices too, and a later look at the open runs sends it."""
     house = House()
+    await house.watch()
     house.faults.plan("queue.send", fail_before())
     reply = await house.send("Why?", message=MESSAGE)
     assert house.run(reply.run_id).status == "queued"
+    assert [frame["run_id"] for frame in house.gateway.frames(house.seen, "run_input")] == [reply.run_id]
     assert house.log.of("run_retried") == [{"run_id": reply.run_id, "reason": "queue"}]
 
 
 @pytest.mark.parametrize("operation", ["connections.subscribers", "connections.remove"])
 async def test_a_failure_behind_the_acceptance_does_not_take_it_back(operation: str) -> None:
-    """What happens on the way to the other connections is theirs to heal."""
+    """What happens on the way to the other connections is theirs to heal; the run is sent all the same."""
     house = House()
     await house.watch()
     house.gateway.always(house.seen, ConnectionGone())
     house.faults.plan(operation, fail_before())
     reply = await house.send("Why?", message=MESSAGE)
     assert house.run(reply.run_id).status == "queued"
+    assert house.queue.sent == [Job(USER, reply.run_id)]

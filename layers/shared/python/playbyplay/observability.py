@@ -1,4 +1,4 @@
-"""The catalogue of log events, and the log that writes them as one JSON object a line.
+"""The catalogue of log events and of the metrics counted from them, and the log that writes one JSON object a line.
 
 server_started       where it listens, which model answers
 server_stopped       a clean end
@@ -14,16 +14,35 @@ run_crashed          run_id, error (the type's name): ends in error{internal}
 job_dropped          run_id, reason: the job was of no use
 tool_failed          run_id, tool, error (the type's name)
 model_retried        attempt, reason, wait_ms
+aws_failed           operation, code: AWS refused a call or did not answer it
 append_in_doubt      run_id, reason: an outcome is read back
 post_failed          run_id, reason: one connection missed a frame and heals through resume
+watchdog_swept       overdue: how many open runs should have been heard of by now
 
 No event carries message text, tool arguments, answers, tickets or keys.
+
+MessageAccepted      accepts, repeats left out
+TerminalReached      runs that ended, by outcome
+TimeToTerminal       from accept to terminal, milliseconds
+PostFailed           frames a connection missed, by reason
+FrameRejected        refused frames, by code
+FrameCrashed         frames that met a bug of ours
+RunRetried           jobs that come again, by reason
+RunCrashed           runs that met a bug of ours
+JobDropped           jobs of no use, by reason
+Takeovers            runs that a second owner went on with
+AwsFailed            calls AWS refused or did not answer, by code
+OverdueRuns          open runs that should have been heard of, at each sweep
+
+No metric has an id for a dimension: each combination of values is paid for as a metric of its own.
 """
 
 import contextlib
 import json
 import sys
-from typing import Literal, TextIO, get_args
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TextIO, get_args
 
 from playbyplay.ports import Clock
 
@@ -43,9 +62,78 @@ EventName = Literal[
     "tool_failed",
     "model_retried",
     "append_in_doubt",
+    "aws_failed",
     "post_failed",
+    "watchdog_swept",
 ]
 EVENT_NAMES: frozenset[str] = frozenset(get_args(EventName))
+
+Fields = Mapping[str, str | float | bool | None]
+Dimensions = tuple[tuple[str, str], ...]
+
+NAMESPACE: Final = "Playbyplay"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that is counted from one log event.
+
+    Attributes:
+        value: the field that holds it; None counts 1.
+        dimension: what it is told apart by, beside the service; its values are few.
+        by: the field that holds the dimension's value.
+        counts: which of the events it is counted from.
+    """
+
+    name: str
+    event: EventName
+    unit: Literal["Count", "Milliseconds"] = "Count"
+    value: str | None = None
+    dimension: str | None = None
+    by: str = ""
+    counts: Callable[[Fields], bool] = lambda _fields: True
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of a metric."""
+
+    metric: Metric
+    value: float
+    dimensions: Dimensions
+
+
+METRICS: Final = (
+    Metric("MessageAccepted", "message_accepted", counts=lambda fields: not fields.get("duplicate")),
+    Metric("TerminalReached", "run_settled", dimension="outcome", by="status"),
+    Metric("TimeToTerminal", "run_settled", unit="Milliseconds", value="elapsed_ms"),
+    Metric("PostFailed", "post_failed", dimension="reason", by="reason"),
+    Metric("FrameRejected", "frame_rejected", dimension="code", by="code"),
+    Metric("FrameCrashed", "frame_crashed"),
+    Metric("RunRetried", "run_retried", dimension="reason", by="reason"),
+    Metric("RunCrashed", "run_crashed"),
+    Metric("JobDropped", "job_dropped", dimension="reason", by="reason"),
+    Metric("Takeovers", "run_acquired", counts=lambda fields: _number(fields.get("epoch")) > 1),
+    Metric("AwsFailed", "aws_failed", dimension="code", by="code"),
+    Metric("OverdueRuns", "watchdog_swept", value="overdue"),
+)
+
+
+def samples(event: str, fields: Fields) -> list[Sample]:
+    """Return the values of the metrics that an event's fields hold."""
+    return [
+        Sample(metric, _number(fields[metric.value]) if metric.value else 1, _dimensions(metric, fields))
+        for metric in METRICS
+        if metric.event == event and metric.counts(fields) and (metric.value is None or metric.value in fields)
+    ]
+
+
+def _dimensions(metric: Metric, fields: Fields) -> Dimensions:
+    return ((metric.dimension, str(fields.get(metric.by) or "none")),) if metric.dimension else ()
+
+
+def _number(value: str | float | None) -> float:
+    return value if isinstance(value, (int, float)) else 0
 
 
 class JsonLog:

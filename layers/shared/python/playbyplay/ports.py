@@ -104,9 +104,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Acquired:
-    """The run is ours until the lease ends."""
+    """The run is ours until the lease ends.
+
+    Attributes:
+        may_wait: whether an earlier turn of its thread may still be open; no turn before it can open later.
+    """
 
     run: Run
+    may_wait: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,7 @@ class RunStore(Protocol):
     """Runs, threads and turns. Every method takes the user: a foreign id is an absent one."""
 
     async def accept(self, acceptance: Acceptance) -> Accepted:
-        """Make a run, or find the one this message made before.
+        """Make a run, or find the one this message made before; the same acceptance again is no duplicate.
 
         Raises:
             Refused: `not_found`: no such thread of this user.
@@ -169,6 +174,18 @@ class RunStore(Protocol):
 
     async def open_runs(self, user: str, *, limit: int) -> list[Run]:
         """Return a user's open runs, oldest first."""
+        ...
+
+
+class OverdueRuns(Protocol):
+    """The open runs of everybody that should have been heard of by now."""
+
+    async def count(self, *, now_ms: int) -> int:
+        """Return how many were to be looked at before now; a moment old.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
         ...
 
 

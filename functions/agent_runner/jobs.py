@@ -1,0 +1,60 @@
+"""Jobs as the queue hands them over: each is run, and those that must come again are named.
+
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html: what is not named is deleted.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from agent_runner.supervisor import Supervisor
+from playbyplay.adapters.container import Answer, Event
+from playbyplay.adapters.sqs_events import SqsEvent, SqsRecord
+from playbyplay.adapters.sqs_run_queue import MalformedJob, read_job
+from playbyplay.errors import OutcomeUnknown, StoreUnavailable
+from playbyplay.ports import Job, Log, Receipt
+
+
+class Jobs:
+    """Serves batches of the queue.
+
+    Args:
+        supervisor: runs a job.
+        receipts: makes the receipt of a receipt handle.
+        log: tells what was dropped or comes again.
+        retry_s: how soon a job comes again that failed.
+    """
+
+    def __init__(self, *, supervisor: Supervisor, receipts: Callable[[str], Receipt], log: Log, retry_s: float) -> None:
+        self._supervisor = supervisor
+        self._receipts = receipts
+        self._log = log
+        self._retry_s = retry_s
+
+    async def __call__(self, event: Event) -> Answer:
+        """Run every job of a batch; return which are to come again."""
+        records = SqsEvent.model_validate(event).records
+        again = await asyncio.gather(*map(self._comes_again, records))
+        failed = [record.message_id for record, failed in zip(records, again, strict=True) if failed]
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+    async def _comes_again(self, record: SqsRecord) -> bool:
+        try:
+            job = read_job(record.body)
+        except MalformedJob:
+            self._log.event("job_dropped", reason="malformed")  # it would be no better the next time
+            return False
+        receipt = self._receipts(record.receipt_handle)
+        retry_s = await self._run(job, receipt)
+        if retry_s is None:
+            return False
+        with contextlib.suppress(StoreUnavailable, OutcomeUnknown):  # it comes when its time is over
+            await receipt.extend(retry_s)
+        return True
+
+    async def _run(self, job: Job, receipt: Receipt) -> float | None:
+        try:
+            return await self._supervisor.run(job, receipt)
+        except Exception as error:  # noqa: BLE001 - one job must not fail the others of its batch
+            self._log.event("run_retried", run_id=job.run_id, reason=type(error).__name__)
+            return self._retry_s

@@ -1,0 +1,39 @@
+"""A client frame as API Gateway hands it over, and the answer as it wants it back (the route response)."""
+
+from message.caller import Caller
+from message.dispatch import Dispatch
+from playbyplay.adapters.api_gateway_events import MessageEvent
+from playbyplay.adapters.container import Answer, Event
+from playbyplay.errors import ProtocolViolation
+from playbyplay.ports import Log
+from playbyplay.protocol.codec import rejection
+from playbyplay.protocol.replies import Reply
+
+
+class Route:
+    """Serves the route of all frames."""
+
+    def __init__(self, *, dispatch: Dispatch, log: Log) -> None:
+        self._dispatch = dispatch
+        self._log = log
+
+    async def __call__(self, event: Event) -> Answer:
+        """Return the frame that answers this one.
+
+        Raises:
+            Exception: a bug of ours. API Gateway then sends its own typeless frame, and the client resends.
+        """
+        frame = MessageEvent.model_validate(event)
+        try:
+            reply = await self._reply(frame)
+            return {"statusCode": 200, "body": reply.to_json()}
+        except Exception as error:
+            self._log.event("frame_crashed", connection_id=frame.connection_id, error=type(error).__name__)
+            raise
+
+    async def _reply(self, frame: MessageEvent) -> Reply:
+        if not frame.is_base64_encoded:
+            return await self._dispatch(Caller(frame.connection_id, frame.session), frame.body)
+        refused = ProtocolViolation("bad_encoding", "A frame is text, not binary.")
+        self._log.event("frame_rejected", connection_id=frame.connection_id, code=refused.code)
+        return rejection(refused)

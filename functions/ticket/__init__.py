@@ -1,0 +1,1 @@
+"""POST /ticket: who is signed in gets the right to open one connection."""

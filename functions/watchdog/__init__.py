@@ -1,0 +1,1 @@
+"""Each minute: a look at the runs that fell silent."""

@@ -1,0 +1,74 @@
+"""Runs and threads as items of the runs table: values in, values out; `docs/aws.md` shows the items."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Self
+
+from playbyplay.adapters.dynamo_items import Item, item, plain
+from playbyplay.adapters.tables import (
+    NEXT_CHECK,
+    OPEN_SHARD,
+    OPEN_SHARDS,
+    OPEN_SINCE,
+    PK,
+    SK,
+    TTL,
+    run_key,
+    user_key,
+)
+from playbyplay.domain.thread import Run
+
+FIRST_CHECK_MS = 60_000  # after its acceptance: by then its job was taken, or is lost
+_FIELDS = frozenset(field.name for field in fields(Run))
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A thread as it was read.
+
+    Attributes:
+        open: the run of each open turn, by turn.
+        rev: rises with every change of `open`.
+    """
+
+    next_turn: int
+    open: Mapping[int, str]
+    rev: int
+
+    @classmethod
+    def of(cls, attributes: Item | None) -> Self | None:
+        """Read an item."""
+        if attributes is None:
+            return None
+        kept = plain(attributes)
+        return cls(kept["next_turn"], {int(turn): run_id for turn, run_id in kept["open"].items()}, kept["rev"])
+
+    def ahead(self, turn: int) -> int:
+        """Count the open turns before one."""
+        return sum(other < turn for other in self.open)
+
+
+def key(user: str, sk: str) -> Item:
+    """Return the key of one of a user's items."""
+    return item({PK: user_key(user), SK: sk})
+
+
+def run_of(attributes: Item) -> Run:
+    """Read the item of a run."""
+    kept = {name: value for name, value in plain(attributes).items() if name in _FIELDS}
+    return Run(**{"client_message_id": None, **kept})
+
+
+def run_item(run: Run, *, waits: bool, expires_s: int) -> Item:
+    """Return an open run as its item, with what both indexes of open runs need."""
+    return key(run.user, run_key(run.run_id)) | item(
+        {
+            **asdict(run),
+            "waits": waits or None,
+            OPEN_SINCE: f"{run.created_ms:013d}#{run.run_id}",
+            OPEN_SHARD: str(zlib.crc32(run.run_id.encode()) % OPEN_SHARDS),
+            NEXT_CHECK: run.created_ms + FIRST_CHECK_MS,
+            TTL: expires_s,
+        }
+    )

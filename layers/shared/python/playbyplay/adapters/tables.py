@@ -1,0 +1,70 @@
+"""Names that the stores and the stack share: keys, attributes and indexes of the three tables.
+
+`docs/aws.md` shows the items; nothing here talks to AWS.
+"""
+
+from typing import Final
+
+PK: Final = "pk"
+SK: Final = "sk"
+TTL: Final = "expires"  # seconds since the epoch; DynamoDB removes the item some time after
+
+OPEN_BY_AGE: Final = "open_by_age"  # local index: a user's open runs, oldest first
+OPEN_SINCE: Final = "open_since"
+OPEN_BY_CHECK: Final = "open_by_check"  # global index: every open run, by when it is to be looked at
+OPEN_SHARD: Final = "open_shard"
+NEXT_CHECK: Final = "next_check_ms"
+OPEN_SHARDS: Final = 8
+
+RUNS_KEPT_S: Final = 37 * 86_400  # longer than the journal, so that an expired journal is noticed
+JOURNAL_KEPT_S: Final = 30 * 86_400
+
+
+def user_key(user: str) -> str:
+    """Return the partition of what belongs to a user."""
+    return f"U#{user}"
+
+
+def thread_key(thread_id: str) -> str:
+    """Return the sort key of a thread."""
+    return f"THREAD#{thread_id}"
+
+
+def turn_key(thread_id: str, turn: int) -> str:
+    """Return the sort key of a turn; turns sort as numbers do."""
+    return f"TURN#{thread_id}#{turn:010d}"
+
+
+def run_key(run_id: str) -> str:
+    """Return the sort key of a run."""
+    return f"RUN#{run_id}"
+
+
+def message_key(client_message_id: str) -> str:
+    """Return the sort key of what a message made."""
+    return f"MSG#{client_message_id}"
+
+
+def journal_key(user: str, run_id: str) -> str:
+    """Return the partition of a run's journal; a run id is a UUID, so no user can name another's."""
+    return f"U#{user}#RUN#{run_id}"
+
+
+def blob_key(user: str, run_id: str, digest: str) -> str:
+    """Return the partition of the side items of one large record."""
+    return f"{journal_key(user, run_id)}#BLOB#{digest}"
+
+
+def ticket_key(digest: str) -> str:
+    """Return the partition of a ticket."""
+    return f"TICKET#{digest}"
+
+
+def connection_key(connection_id: str) -> str:
+    """Return the partition of a connection."""
+    return f"CONN#{connection_id}"
+
+
+def subscriber_key(connection_id: str) -> str:
+    """Return the sort key of a connection among its user's."""
+    return f"SUB#{connection_id}"

@@ -1,0 +1,1 @@
+"""The Lambda handlers, composed as on AWS, on moto; only the posts are a fake's."""

@@ -1,0 +1,93 @@
+"""The route of all frames: an event of API Gateway in, a route response out."""
+
+import json
+from typing import Any
+
+import pytest
+
+from message.route import Route
+from playbyplay.ports import Quota
+from tests.histories import MESSAGE, USER
+from tests.house import House
+
+SECRET = "SECRET-TEXT"  # noqa: S105 - a word to look for
+
+
+def event(house: House, body: str, **fields: Any) -> dict[str, Any]:
+    """Return a frame as API Gateway hands it over, its authorizer's values as strings."""
+    session = house.caller().session
+    authorizer = {"principalId": "x", "user": session.user, "session_expires_ms": str(session.expires_ms)}
+    context = {
+        "routeKey": "$default",
+        "eventType": "MESSAGE",
+        "connectionId": "routed=",
+        "connectedAt": house.clock.now_ms(),
+        "authorizer": authorizer,
+    }
+    return {"requestContext": context, "body": body, "isBase64Encoded": False, **fields}
+
+
+async def answered(house: House, sent: dict[str, Any]) -> dict[str, Any]:
+    answer = await Route(dispatch=house.dispatch, log=house.log)(sent)
+    assert answer["statusCode"] == 200
+    frame: dict[str, Any] = json.loads(answer["body"])
+    return frame
+
+
+async def test_a_frame_is_answered_on_its_own_route() -> None:
+    """The reply is the body of the response; the user is the authorizer's."""
+    house = House()
+    sent = {"type": "agent_message", "content": "Hi.", "client_message_id": MESSAGE}
+    reply = await answered(house, event(house, json.dumps(sent)))
+    assert (reply["type"], reply["client_message_id"], reply["duplicate"]) == ("message_accepted", MESSAGE, False)
+    assert list(house.runs.runs) == [(USER, reply["run_id"])]
+
+
+async def test_a_refusal_is_an_answer_too() -> None:
+    """With status 200: for any other API Gateway sends nothing at all."""
+    house = House()
+    assert (await answered(house, event(house, "nonsense")))["code"] == "bad_json"
+    without_body = event(house, "")
+    del without_body["body"]
+    assert (await answered(house, without_body))["code"] == "bad_json"
+
+
+async def test_a_binary_frame_is_refused() -> None:
+    """As no text, though what it holds in base64 would be a command."""
+    house = House()
+    reply = await answered(house, event(house, "eyJ0eXBlIjoicGluZyJ9", isBase64Encoded=True))
+    assert (reply["type"], reply["code"]) == ("message_rejected", "bad_encoding")
+    assert house.log.events == [("frame_rejected", {"connection_id": "routed=", "code": "bad_encoding"})]
+    assert house.connections.rows == {}
+
+
+async def test_a_session_that_is_over_is_refused() -> None:
+    """By the time the authorizer said."""
+    house = House()
+    late = event(house, '{"type":"ping"}')
+    house.clock.advance(43_200)
+    assert (await answered(house, late))["code"] == "expired"
+
+
+async def test_a_crash_is_logged_by_its_type_and_raised() -> None:
+    """API Gateway then tells the client, which sends again; the log holds nothing of the frame."""
+    house = House()
+
+    class Broken(Quota):
+        async def wait_s(self, user: str, connection_id: str, kind: str) -> float:
+            raise KeyError(SECRET)
+
+    house.quota = Broken()  # type: ignore[assignment]  # a bug, of all things
+    with pytest.raises(KeyError):
+        await answered(house, event(house, json.dumps({"type": "agent_message", "content": SECRET})))
+    assert house.log.events == [("frame_crashed", {"connection_id": "routed=", "error": "KeyError"})]
+
+
+async def test_a_frame_without_a_user_is_served_nobody() -> None:
+    """An API without its authorizer is a deployment gone wrong, not a guest."""
+    house = House()
+    orphan = event(house, '{"type":"ping"}')
+    del orphan["requestContext"]["authorizer"]
+    with pytest.raises(ValueError, match="authorizer"):
+        await answered(house, orphan)
+    assert house.connections.rows == {}

@@ -1,0 +1,75 @@
+"""A container: what is kept from one event to the next."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from playbyplay.adapters.container import Answer, Container, Event, Serve
+from playbyplay.ports import Log
+from playbyplay.settings import BadSetting, ConnectSettings
+
+
+class Function:
+    """A function that tells where it ran; it fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.built: list[ConnectSettings] = []
+        self.loops: list[asyncio.AbstractEventLoop] = []
+
+    def build(self, settings: ConnectSettings, *, log: Log) -> Serve:
+        """Compose it."""
+        self.built.append(settings)
+
+        async def serve(event: Event) -> Answer:
+            self.loops.append(asyncio.get_running_loop())
+            log.event("watchdog_swept", overdue=event["overdue"])
+            return {"twice": event["overdue"] * 2}
+
+        return serve
+
+
+@pytest.fixture
+def function() -> Function:
+    return Function()
+
+
+@pytest.fixture
+def container(function: Function, monkeypatch: pytest.MonkeyPatch) -> Iterator[Container]:
+    monkeypatch.setenv("PLAYBYPLAY_CONNECTIONS_TABLE", "connections")
+    container = Container("testing", ConnectSettings, function.build)
+    yield container
+    container.close()
+
+
+def metrics(capsys: pytest.CaptureFixture[str]) -> list[Any]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line["OverdueRuns"] for line in lines if "_aws" in line]
+
+
+def test_it_is_built_once_and_serves_on_one_loop(function: Function, container: Container) -> None:
+    """From the environment; a client that belongs to the loop is still good for the next event."""
+    assert [container.answer({"overdue": number}) for number in range(3)] == [{"twice": 0}, {"twice": 2}, {"twice": 4}]
+    assert function.built == [ConnectSettings(connections_table="connections")]
+    assert len(set(map(id, function.loops))) == 1
+
+
+def test_what_was_counted_is_written_before_the_answer(
+    container: Container, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lambda may freeze the process right after it; so too when the event failed."""
+    container.answer({"overdue": 3})
+    assert metrics(capsys) == [[3.0]]
+    with pytest.raises(TypeError):
+        container.answer({"overdue": None})
+    assert metrics(capsys) == [[0.0]]
+
+
+def test_a_missing_variable_is_named(function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing is built."""
+    monkeypatch.delenv("PLAYBYPLAY_CONNECTIONS_TABLE", raising=False)
+    with pytest.raises(BadSetting, match="PLAYBYPLAY_CONNECTIONS_TABLE"):
+        Container("testing", ConnectSettings, function.build)
+    assert function.built == []

@@ -1,0 +1,170 @@
+"""An accept as one transaction: what it writes, and what becomes of one that is cancelled."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from playbyplay.adapters.aws import Params
+from playbyplay.adapters.dynamo_items import plain
+from playbyplay.errors import OutcomeUnknown, Refused, StoreUnavailable
+from tests.contract.aws_homes import AwsHome, moto_home
+from tests.contract.test_run_store import acceptance, accepted_turns
+from tests.fakes.ids import uuid
+from tests.histories import MESSAGE, RUN, THREAD, USER
+from tests.unit.playbyplay.adapters.recording_aws import refusal
+
+NOW_S = 1_750_000_000
+DAY_S = 86_400
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> AsyncIterator[AwsHome]:
+    async with moto_home(tmp_path) as opened:
+        yield opened
+
+
+def operations(home: AwsHome) -> list[str]:
+    return [operation for operation, _params in home.aws.calls]
+
+
+def transactions(home: AwsHome) -> list[Params]:
+    return [params for operation, params in home.aws.calls if operation == "transact_write_items"]
+
+
+def cancelled(*codes: str) -> Any:
+    """Return a cancelled transaction, by its reasons."""
+    error = refusal("TransactionCanceledException")
+    error.response["CancellationReasons"] = [{"Code": code} for code in codes]
+    return error
+
+
+async def test_a_new_thread_costs_one_call(home: AwsHome) -> None:
+    """Five items, each on the condition that its key is free, with 37 and 30 days to go."""
+    home.aws.calls.clear()
+    await home.runs.accept(acceptance(message=MESSAGE))
+    assert operations(home) == ["transact_write_items"]
+    puts = [one["Put"] for one in transactions(home)[0]["TransactItems"]]
+    assert all(put["ConditionExpression"] == "attribute_not_exists(pk)" for put in puts)
+    items = {put["Item"]["sk"]["S"]: plain(put["Item"]) for put in puts}
+    run_id = uuid(100)
+    assert set(items) == {
+        f"MSG#{MESSAGE}",
+        f"THREAD#{THREAD}",
+        f"TURN#{THREAD}#0000000001",
+        f"RUN#{run_id}",
+        "0000000000",
+    }
+    thread = items[f"THREAD#{THREAD}"]
+    assert (thread["next_turn"], thread["open"], thread["rev"]) == (2, {"1": run_id}, 1)
+    assert items[f"MSG#{MESSAGE}"]["run_id"] == items[f"TURN#{THREAD}#0000000001"]["run_id"] == run_id
+    assert items[f"MSG#{MESSAGE}"]["thread_id"] == THREAD
+    kept = {sk: one["expires"] - NOW_S for sk, one in items.items()}
+    assert kept.pop("0000000000") == 30 * DAY_S
+    assert set(kept.values()) == {37 * DAY_S}
+
+
+async def test_a_thread_there_is_costs_a_read_more(home: AwsHome) -> None:
+    """It is read strongly consistent, and written on the condition that it has not moved."""
+    await accepted_turns(home, 1)
+    home.aws.calls.clear()
+    made = await home.runs.accept(acceptance(1, new_thread=False))
+    assert operations(home) == ["get_item", "transact_write_items"]
+    assert home.aws.calls[0][1]["ConsistentRead"]
+    update = transactions(home)[0]["TransactItems"][0]["Update"]
+    assert update["ConditionExpression"] == "#rev = :read"
+    assert (made.run.turn, made.position) == (2, 1)
+    assert (
+        plain(await item(home, f"THREAD#{THREAD}")).items()
+        >= {
+            "next_turn": 3,
+            "rev": 2,
+            "open": {"1": uuid(100), "2": uuid(101)},
+        }.items()
+    )
+
+
+async def item(home: AwsHome, sk: str) -> dict[str, Any]:
+    """Return an item of the user's in the runs table."""
+    get = {"TableName": home.stored.runs, "Key": {"pk": {"S": f"U#{USER}"}, "sk": {"S": sk}}, "ConsistentRead": True}
+    found: dict[str, Any] = (await home.aws.call("dynamodb", "get_item", get))["Item"]
+    return found
+
+
+async def test_a_turn_settled_between_the_read_and_the_write_is_counted_out(home: AwsHome) -> None:
+    """The accept that read it as open is refused by `rev`, and made again with nothing ahead: its job is sent."""
+    (before,) = await accepted_turns(home, 1)
+    home.aws.plan(None, lambda: home.runs.settle(before, "completed"))
+    made = await home.runs.accept(acceptance(1, new_thread=False))
+    assert (made.run.turn, made.position, made.duplicate) == (2, 0, False)
+    assert "waits" not in await item(home, f"RUN#{uuid(101)}")
+    assert await home.runs.head(USER, THREAD) == made.run
+
+
+async def test_a_thread_that_moved_is_taken_from_the_refusal(home: AwsHome) -> None:
+    """The transaction brings the thread as it stands, so no read is needed to try again."""
+    await accepted_turns(home, 1)
+    home.aws.plan(None, lambda: home.runs.accept(acceptance(5, new_thread=False)))
+    home.aws.calls.clear()
+    made = await home.runs.accept(acceptance(1, new_thread=False))
+    assert (made.run.turn, made.position) == (3, 2)
+    assert operations(home).count("get_item") == 2  # one for each accept
+
+
+async def test_an_accept_in_conflict_is_made_again(home: AwsHome) -> None:
+    """Another transaction on one of its items is no reason to fail: nothing was written."""
+    home.aws.plan(cancelled("TransactionConflict", "None", "None", "None"))
+    assert (await home.runs.accept(acceptance())).run.turn == 1
+    home.aws.plan(None, cancelled("None", "None", "None", "TransactionConflict"))
+    assert (await home.runs.accept(acceptance(1, new_thread=False))).position == 1
+
+
+async def test_a_thread_that_never_rests_is_given_up(home: AwsHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After many tries the accept says that nothing was written."""
+    monkeypatch.setattr("playbyplay.adapters.dynamo_acceptances._PAUSE_S", 0)
+    home.aws.plan(*(cancelled("TransactionConflict", "None", "None", "None") for _ in range(60)))
+    with pytest.raises(StoreUnavailable):
+        await home.runs.accept(acceptance())
+    assert await home.runs.get(USER, uuid(100)) is None
+
+
+@pytest.mark.parametrize("code", ["ThrottlingError", "ProvisionedThroughputExceeded", "ValidationError"])
+async def test_a_transaction_that_was_throttled_is_not_made_again_here(home: AwsHome, code: str) -> None:
+    """It is unavailable: who accepts tries again later."""
+    home.aws.plan(cancelled("None", "None", code, "None"))
+    with pytest.raises(StoreUnavailable):
+        await home.runs.accept(acceptance())
+    assert len(transactions(home)) == 1
+
+
+async def test_an_accept_is_written_once(home: AwsHome) -> None:
+    """An outcome nobody knows is raised as such; who accepts reads it back."""
+    home.aws.plan("unanswered")
+    with pytest.raises(OutcomeUnknown):
+        await home.runs.accept(acceptance())
+    assert len(transactions(home)) == 1
+    assert await home.runs.get(USER, uuid(100)) is not None
+
+
+@pytest.mark.parametrize("message", [MESSAGE, None])
+async def test_an_accept_that_had_taken_effect_finds_its_own_run(home: AwsHome, message: str | None) -> None:
+    """Made again it returns the run as it is by now, as no duplicate, also in a thread that has moved."""
+    first = await home.runs.accept(acceptance(0))
+    wanted = acceptance(1, message=message, new_thread=False)
+    home.aws.plan(None, "unanswered")
+    with pytest.raises(OutcomeUnknown):
+        await home.runs.accept(wanted)
+    await home.runs.settle(first.run, "completed")
+    again = await home.runs.accept(wanted)
+    assert (again.run.run_id, again.run.turn, again.duplicate, again.position) == (uuid(101), 2, False, 0)
+    assert len(await home.runs.turns(USER, THREAD, from_turn=1)) == 2
+
+
+async def test_a_known_message_is_found_though_its_thread_is_not(home: AwsHome) -> None:
+    """A repeat that names an absent thread is a duplicate; a message nobody knows is refused."""
+    first = await home.runs.accept(acceptance(0, message=MESSAGE))
+    again = await home.runs.accept(acceptance(1, message=MESSAGE, thread_id=uuid(404), new_thread=False))
+    assert (again.run, again.duplicate) == (first.run, True)
+    with pytest.raises(Refused):
+        await home.runs.accept(acceptance(2, message=RUN, thread_id=uuid(404), new_thread=False))

@@ -1,0 +1,224 @@
+"""Connections in DynamoDB: what the contract suite cannot see, which is the rows and what they cost."""
+
+from typing import Any
+
+import boto3
+import pytest
+
+from playbyplay.adapters.dynamo_connection_store import _REMEMBERED, DynamoConnectionStore
+from playbyplay.domain.connection import MAX_PER_USER, Session, Subscriber
+from playbyplay.errors import StoreUnavailable
+from tests.fakes.clock import FakeClock
+from tests.histories import OTHER, USER
+from tests.unit.playbyplay.adapters.recording_aws import RecordingAws, refusal
+
+NOW = 1_750_000_000_000
+SESSION = Session(USER, NOW + 43_200_000)
+LATER = Session(USER, NOW + 43_260_000)
+TTL = {"N": str((NOW + 43_200_000) // 1000 + 3600)}
+THROTTLED = refusal("ThrottlingException")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(NOW)
+
+
+@pytest.fixture
+def store(aws: RecordingAws, clock: FakeClock, table: str) -> DynamoConnectionStore:
+    return DynamoConnectionStore(aws, clock, table)
+
+
+@pytest.fixture
+def other_process(aws: RecordingAws, clock: FakeClock, table: str) -> DynamoConnectionStore:
+    """Return a store that remembers nothing of what the first one did."""
+    return DynamoConnectionStore(aws, clock, table)
+
+
+def rows(table: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return every row by its key."""
+    items = boto3.client("dynamodb").scan(TableName=table)["Items"]
+    return {(item.pop("pk")["S"], item.pop("sk")["S"]): item for item in items}
+
+
+def ids(subscribers: list[Subscriber]) -> list[str]:
+    return [one.connection_id for one in subscribers]
+
+
+async def fill(store: DynamoConnectionStore, count: int = MAX_PER_USER) -> list[str]:
+    """Add connections of rising age; return their ids, oldest first."""
+    names = [f"{number:02d}=" for number in range(count)]
+    for number, name in enumerate(names):
+        session = Session(USER, SESSION.expires_ms + number)
+        assert await store.add(name, session, now_ms=NOW + number) == []
+    return names
+
+
+async def test_a_connection_is_two_rows(store: DynamoConnectionStore, table: str) -> None:
+    """One by its id, one among its user's; both expire an hour after the session."""
+    await store.add("one=", SESSION, now_ms=NOW)
+    expires = {"session_expires_ms": {"N": str(SESSION.expires_ms)}, "expires": TTL}
+    assert rows(table) == {
+        ("CONN#one=", "CONN"): {"user": {"S": USER}, **expires},
+        (f"U#{USER}", "SUB#one="): {"opened_ms": {"N": str(NOW)}, "lagging": {"BOOL": False}, **expires},
+    }
+
+
+async def test_what_adding_costs(store: DynamoConnectionStore, aws: RecordingAws) -> None:
+    """Three calls for a new connection, one for each time it asserts itself after that."""
+    await store.add("one=", SESSION, now_ms=NOW)
+    assert aws.operations == ["put_item", "put_item", "query"]
+    for _ in range(2):
+        await store.add("one=", SESSION, now_ms=NOW + 1)
+    assert aws.operations == ["put_item", "put_item", "query", "put_item", "put_item"]
+
+
+async def test_who_gives_way_leaves_no_row(store: DynamoConnectionStore, table: str) -> None:
+    """Both rows of the oldest go, and of nobody else."""
+    names = await fill(store)
+    assert await store.add("new=", LATER, now_ms=NOW + 99) == [names[0]]
+    there = {key[0] for key in rows(table)} | {key[1] for key in rows(table)}
+    assert not {"CONN#00=", "SUB#00="} & there
+    assert len(rows(table)) == 2 * MAX_PER_USER
+
+
+@pytest.mark.parametrize("new", ["00=", "zz="])
+async def test_a_new_connection_is_the_last_of_its_moment(store: DynamoConnectionStore, new: str) -> None:
+    """However its id sorts among those that were opened in the same millisecond."""
+    for number in range(MAX_PER_USER):
+        await store.add(f"m{number}=", SESSION, now_ms=NOW)
+    assert await store.add(new, SESSION, now_ms=NOW) not in ([], [new])
+
+
+async def test_who_gave_way_gives_way_again(store: DynamoConnectionStore, table: str) -> None:
+    """An old connection that asserts itself is told so, however young its new row is, and the others stay."""
+    names = await fill(store)
+    await store.add("new=", LATER, now_ms=NOW + 99)
+    for _ in range(2):
+        assert await store.add(names[0], SESSION, now_ms=NOW + 5_000) == [names[0]]
+        assert ids(await store.subscribers(USER)) == [*names[1:], "new="]
+    assert len(rows(table)) == 2 * MAX_PER_USER
+
+
+async def test_a_lost_answer_is_no_reason_to_stop_half_way(
+    store: DynamoConnectionStore, aws: RecordingAws, table: str
+) -> None:
+    """A try that finds the row of the try before it goes on: the other row is put, the oldest gives way."""
+    names = await fill(store)
+    aws.lose_answer("put_item")
+    assert await store.add("new=", LATER, now_ms=NOW + 99) == [names[0]]
+    assert ("CONN#new=", "CONN") in rows(table)
+
+
+async def test_sessions_that_are_over_get_no_frames(store: DynamoConnectionStore, clock: FakeClock) -> None:
+    """From the moment a session ends, though its row may stay for days."""
+    await store.add("old=", SESSION, now_ms=NOW)
+    await store.add("new=", LATER, now_ms=NOW)
+    clock.ms = SESSION.expires_ms - 1
+    assert ids(await store.subscribers(USER)) == ["old=", "new="]
+    clock.ms = SESSION.expires_ms
+    assert ids(await store.subscribers(USER)) == ["new="]
+
+
+async def test_subscribers_are_at_most_the_ten_newest(store: DynamoConnectionStore, aws: RecordingAws) -> None:
+    """Oldest first, also where giving way broke off and more than ten rows stand."""
+    names = await fill(store)
+    aws.fail("delete_item", *[THROTTLED] * 3)
+    with pytest.raises(StoreUnavailable):
+        await store.add("new=", LATER, now_ms=NOW + 99)
+    assert ids(await store.subscribers(USER)) == [*names[1:], "new="]
+
+
+async def test_every_read_is_strongly_consistent(
+    store: DynamoConnectionStore, other_process: DynamoConnectionStore, aws: RecordingAws
+) -> None:
+    """Also the look for the user of a connection this process has not seen."""
+    await store.add("one=", SESSION, now_ms=NOW)
+    await store.subscribers(USER)
+    await other_process.remove("one=")
+    reads = [params for operation, params in aws.calls if operation in ("query", "get_item")]
+    assert len(reads) == 3
+    assert all(params["ConsistentRead"] for params in reads)
+
+
+async def test_another_process_removes_and_marks(
+    store: DynamoConnectionStore, other_process: DynamoConnectionStore, aws: RecordingAws, table: str
+) -> None:
+    """It looks up the user once and remembers it."""
+    await store.add("one=", SESSION, now_ms=NOW)
+    aws.calls.clear()
+    await other_process.mark_lagging("one=", lagging=True)
+    assert await store.subscribers(USER) == [Subscriber("one=", NOW, lagging=True)]
+    await other_process.remove("one=")
+    assert aws.operations == ["get_item", "update_item", "query", "delete_item", "delete_item"]
+    assert rows(table) == {}
+
+
+async def test_who_read_the_subscribers_knows_their_user(
+    store: DynamoConnectionStore, other_process: DynamoConnectionStore, aws: RecordingAws
+) -> None:
+    """A fan-out that finds a connection gone removes it without a look."""
+    await store.add("one=", SESSION, now_ms=NOW)
+    await other_process.subscribers(USER)
+    aws.calls.clear()
+    await other_process.remove("one=")
+    assert aws.operations == ["delete_item", "delete_item"]
+
+
+async def test_an_unknown_connection_costs_one_look(store: DynamoConnectionStore, aws: RecordingAws) -> None:
+    """And nothing is written for it."""
+    await store.remove("gone=")
+    await store.mark_lagging("gone=", lagging=True)
+    assert aws.operations == ["get_item", "get_item"]
+
+
+@pytest.mark.parametrize("deleted", [0, 1])
+async def test_a_removal_that_broke_off_can_be_done_again(
+    store: DynamoConnectionStore, other_process: DynamoConnectionStore, aws: RecordingAws, table: str, deleted: int
+) -> None:
+    """However many rows are gone by then, another process finds the user and deletes the rest."""
+    await store.add("one=", SESSION, now_ms=NOW)
+    aws.fail("delete_item", *[None] * deleted, *[THROTTLED] * 3)
+    with pytest.raises(StoreUnavailable):
+        await store.remove("one=")
+    assert len(rows(table)) == 2 - deleted
+    await other_process.remove("one=")
+    assert rows(table) == {}
+
+
+async def test_a_mark_brings_nobody_back(store: DynamoConnectionStore, aws: RecordingAws, table: str) -> None:
+    """A connection this process remembers and another removed stays away."""
+    await store.add("one=", SESSION, now_ms=NOW)
+    await DynamoConnectionStore(aws, FakeClock(NOW), table).remove("one=")
+    await store.mark_lagging("one=", lagging=True)
+    assert aws.operations[-1] == "update_item"
+    assert rows(table) == {}
+
+
+async def test_users_with_names_like_keys_share_nothing(store: DynamoConnectionStore) -> None:
+    """A user whose name begins with another's gets none of its frames."""
+    await store.add("one=", SESSION, now_ms=NOW)
+    await store.add("two=", Session(f"{USER}#", SESSION.expires_ms), now_ms=NOW)
+    await store.add("three=", Session(OTHER, SESSION.expires_ms), now_ms=NOW)
+    assert ids(await store.subscribers(USER)) == ["one="]
+    assert ids(await store.subscribers(f"{USER}#")) == ["two="]
+
+
+async def test_a_throttled_store_says_so(store: DynamoConnectionStore, aws: RecordingAws) -> None:
+    """After three tries, and a single refusal is not noticed."""
+    aws.fail("query", THROTTLED)
+    assert await store.subscribers(USER) == []
+    aws.fail("query", *[THROTTLED] * 3)
+    with pytest.raises(StoreUnavailable):
+        await store.subscribers(USER)
+
+
+def test_what_is_remembered_is_bounded(store: DynamoConnectionStore) -> None:
+    """The longest unused is forgotten first."""
+    for number in range(_REMEMBERED):
+        store._remember(str(number), USER)
+    store._remember("0", USER)
+    store._remember("one more", USER)
+    assert len(store._users) == _REMEMBERED
+    assert "1" not in store._users
+    assert {"0", "one more"} <= set(store._users)
