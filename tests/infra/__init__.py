@@ -1,0 +1,1 @@
+"""The AWS home as CloudFormation will see it: synthesised once, then read."""

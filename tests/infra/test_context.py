@@ -1,0 +1,80 @@
+"""The choices of a deployment: what they take, and the sentence for what they do not."""
+
+import pytest
+
+from infra.context import BadContext, Context
+
+OIDC = {"issuer": "https://id.example.org", "audience": "page"}
+
+
+def test_nothing_has_to_be_chosen() -> None:
+    """Every choice has a default."""
+    assert Context.read({}) == Context()
+
+
+def test_values_are_read_by_their_kind() -> None:
+    """Flags, numbers and texts come as text from the command line and as themselves from cdk.json."""
+    read = Context.read(
+        {"platform": "host", "ticket_in_query": "1", "concurrency": 7, "origins": " https://a.example "}
+    )
+    assert read == Context(platform="host", ticket_in_query=True, concurrency=7, origins="https://a.example")
+
+
+def test_the_cdks_own_values_are_left_alone() -> None:
+    """Names with a colon or an at sign are the CDK's."""
+    assert Context.read({"aws:cdk:version-reporting": True, "@aws-cdk/core:checkSecretUsage": True}) == Context()
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"platfrom": "host"}, "There is no context value platfrom; there are account_logs, audience, "),
+        ({"platform": "azure"}, "platform takes aws or host."),
+        ({"ticket_in_query": "yes"}, "ticket_in_query takes 0 or 1."),
+        ({"keep_data": "true"}, "keep_data takes 0 or 1."),
+        ({"concurrency": "many"}, "concurrency takes a whole number."),
+        ({"concurrency": "-3"}, "concurrency takes a whole number."),
+        ({"concurrency": "1"}, "concurrency takes a whole number from 2 to 1000."),
+        ({"concurrency": "1001"}, "concurrency takes a whole number from 2 to 1000."),
+        ({"rate": "0"}, "rate takes a whole number from 1 to 100000."),
+        ({"burst": "0"}, "burst takes a whole number from 1 to 100000."),
+        ({"reserved": "19"}, "reserved must be 0 or at least concurrency, "),
+        ({"origins": "https://a.example/"}, "origins takes exact origins as browsers send them: "),
+        ({"origins": "https://A.example"}, "origins takes exact origins as browsers send them: "),
+        ({"origins": "https://a.example *"}, "origins takes https addresses, "),
+        ({"origins": "http://a.example"}, "origins takes https addresses, "),
+        ({"callback": "localhost:4566"}, "callback takes https addresses, "),
+        ({"callback": "http://localhost:99999"}, "callback takes https addresses, "),
+        ({"model_url": "https://models.example.org/?key=1"}, "model_url takes https addresses, "),
+        ({"issuer": "https://id.example.org"}, "issuer needs audience: "),
+        ({"audience": "page"}, "audience needs issuer: "),
+        ({"token_url": "https://id.example.org/token"}, "token_url needs issuer: "),
+        ({**OIDC, "token_url": "https://id.example.org/token"}, "authorize_url and token_url go together: "),
+        ({**OIDC, "scope": "profile"}, "scope needs openid in it: "),
+        ({**OIDC, "test_logins": "1"}, "test_logins is of the stack's user pool, "),
+        ({**OIDC, "self_sign_up": "1"}, "self_sign_up is of the stack's user pool, "),
+        ({"login_prefix": "-chat"}, "login_prefix takes 1 to 63 of a-z, 0-9 and -, "),
+        ({"login_prefix": "Chat"}, "login_prefix takes 1 to 63 of a-z, 0-9 and -, "),
+    ],
+)
+def test_a_wrong_value_is_told_in_one_sentence(values: dict[str, str], sentence: str) -> None:
+    """The sentence names the value and says what it takes; it never repeats what was given."""
+    with pytest.raises(BadContext) as caught:
+        Context.read(values)
+    assert str(caught.value).startswith(sentence)
+    assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        OIDC,
+        {"callback": "http://localhost:4566/_aws/execute-api"},
+        {"origins": "http://127.0.0.1:8000 https://a.example:8443"},
+        {"reserved": "20"},
+        {"login_prefix": "chat-2"},
+    ],
+)
+def test_these_are_fine(values: dict[str, str]) -> None:
+    """What is meant is taken."""
+    Context.read(values)

@@ -1,0 +1,105 @@
+"""Who may do what, written out: any action more or less fails."""
+
+import pytest
+
+from tests.infra.conftest import Deployments
+from tests.infra.synthesis import Stack
+
+RUNS, JOURNAL, CONNECTIONS = "<Storage/Runs.Arn>", "<Storage/Journal.Arn>", "<Storage/Connections.Arn>"
+QUEUE = "<Queue/Jobs.Arn>"
+STAGE = "arn:<AWS::Partition>:execute-api:<AWS::Region>:<AWS::AccountId>:<Socket/Api>/v1"
+SECRET = "arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:model-key-??????"  # noqa: S105 - its name
+TICKETS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["TICKET#*"]}}
+EVERYTHING = {"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query"}
+TAKES_JOBS = {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility", "SendMessage"}
+
+EXPECTED: dict[str, dict[str, set[str]]] = {
+    "Authorizer": {RUNS: {"dynamodb:UpdateItem"}},
+    "Connect": {CONNECTIONS: {"dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:DeleteItem", "dynamodb:Query"}},
+    "Ticket": {RUNS: {"dynamodb:PutItem"}},
+    "Message": {
+        RUNS: {f"dynamodb:{one}" for one in ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "Query")},
+        f"{RUNS}/index/open_by_age": {"dynamodb:Query"},
+        JOURNAL: {"dynamodb:PutItem", "dynamodb:Query"},
+        CONNECTIONS: {f"dynamodb:{one}" for one in EVERYTHING},
+        QUEUE: {"sqs:SendMessage"},
+        f"{STAGE}/POST/@connections/*": {"execute-api:ManageConnections"},
+        f"{STAGE}/DELETE/@connections/*": {"execute-api:ManageConnections"},
+    },
+    "Runner": {
+        RUNS: {f"dynamodb:{one}" for one in ("GetItem", "BatchGetItem", "UpdateItem", "Query")},
+        JOURNAL: {"dynamodb:PutItem", "dynamodb:Query"},
+        CONNECTIONS: {f"dynamodb:{one}" for one in EVERYTHING},
+        QUEUE: {f"sqs:{one}" for one in TAKES_JOBS},
+        f"{STAGE}/POST/@connections/*": {"execute-api:ManageConnections"},
+    },
+    "Watchdog": {
+        RUNS: {f"dynamodb:{one}" for one in ("GetItem", "BatchGetItem", "UpdateItem", "Query")},
+        f"{RUNS}/index/open_by_check": {"dynamodb:Query"},
+        JOURNAL: {"dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query"},
+        CONNECTIONS: {f"dynamodb:{one}" for one in EVERYTHING},
+        QUEUE: {f"sqs:{one}" for one in TAKES_JOBS},
+        f"{STAGE}/POST/@connections/*": {"execute-api:ManageConnections"},
+        f"{STAGE}/DELETE/@connections/*": {"execute-api:ManageConnections"},
+    },
+}
+CONDITIONS = {"Authorizer": TICKETS, "Ticket": TICKETS}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_function_may_do_this_and_nothing_else(own: Stack, host: Stack, name: str) -> None:
+    """Each role has exactly the rights of its line, and to write its own log; a local cloud gets the same."""
+    logs = {f"<Functions/{name}Log.Arn>": {"logs:CreateLogStream", "logs:PutLogEvents"}}
+    for stack in (own, host):
+        assert _rights(stack, name) == {**EXPECTED[name], **logs}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_only_the_runner_reads_the_one_secret(foreign: Stack, name: str) -> None:
+    """A secret that is configured is readable to the runner, and changes nobody else's rights."""
+    secret = {SECRET: {"secretsmanager:GetSecretValue"}} if name == "Runner" else {}
+    logs = {f"<Functions/{name}Log.Arn>": {"logs:CreateLogStream", "logs:PutLogEvents"}}
+    assert _rights(foreign, name) == {**EXPECTED[name], **logs, **secret}
+
+
+def test_a_function_has_its_own_role_and_no_other_policy(deployments: Deployments) -> None:
+    """No role is shared, none has a managed policy, and none has a policy but its own."""
+    for stack in (deployments.own, deployments.foreign, deployments.host):
+        policies = stack.of("AWS::IAM::Policy")
+        for name in EXPECTED:
+            role = f"Functions/{name}Role"
+            assert stack.properties(f"Functions/{name}")["Role"] == f"<{role}.Arn>"
+            assert set(stack.properties(role)) == {"AssumeRolePolicyDocument"}
+            (trust,) = stack.properties(role)["AssumeRolePolicyDocument"]["Statement"]
+            assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+            assert [path for path, each in policies.items() if f"<{role}>" in each["Roles"]] == [
+                f"Functions/{name}Policy"
+            ]
+
+
+def test_nobody_changes_what_the_journal_says(deployments: Deployments) -> None:
+    """No role of the stack may update the journal, and only the watchdog may delete from it."""
+    for stack in (deployments.own, deployments.foreign, deployments.host):
+        for path, policy in stack.of("AWS::IAM::Policy").items():
+            for statement in policy["PolicyDocument"]["Statement"]:
+                text = str(statement)
+                if JOURNAL in text or '"*"' in text:
+                    assert "Update" not in text
+                    assert ("Delete" in text) == (path == "Functions/WatchdogPolicy")
+
+
+def _rights(stack: Stack, name: str) -> dict[str, set[str]]:
+    rights: dict[str, set[str]] = {}
+    for statement in stack.properties(f"Functions/{name}Policy")["PolicyDocument"]["Statement"]:
+        assert set(statement) <= {"Action", "Effect", "Resource", "Condition"}
+        assert statement["Effect"] == "Allow"
+        resources = _list(statement["Resource"])
+        wanted = CONDITIONS.get(name) if RUNS in resources else None
+        assert statement.get("Condition") == wanted
+        for resource in resources:
+            rights.setdefault(resource, set()).update(_list(statement["Action"]))
+    return rights
+
+
+def _list(one_or_more: str | list[str]) -> list[str]:
+    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
