@@ -1,6 +1,7 @@
 """All seven lifecycle events, over real sockets, strictly; a script as well: `python THIS_FILE [--url ws://...]`.
 
-It starts the one-machine server unless `--url` names a running one, holds a real turn, provokes
+It starts the one-machine server unless `--url` names a running one (`--ticket-url` where that wants a
+ticket, with the token in $PLAYBYPLAY_TOKEN), holds a real turn, provokes
 `error` by cancelling a turn that waits behind another, and exits non-zero if one event is missing,
 out of order, unpaired, doubled or after the terminal. It shares no code with what it checks.
 """
@@ -16,6 +17,8 @@ import signal
 import socket
 import sys
 import tempfile
+import urllib.parse
+import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -321,14 +324,35 @@ def _demand(found: list[str]) -> None:
         raise Violation("; ".join(found))
 
 
-async def suite(url: str, *, silent: bool = False, turn_s: float = TURN_S) -> list[str]:
+@dataclass(frozen=True)
+class Door:
+    """Where tickets come from, one POST each, and whose page asks."""
+
+    url: str
+    token: str
+    origin: str
+
+    def ticket(self) -> str:
+        """Return a new ticket."""
+        headers = {"Authorization": f"Bearer {self.token}", "Origin": self.origin}
+        asked = urllib.request.Request(self.url, method="POST", headers=headers)  # noqa: S310 - whoever runs this names it
+        with urllib.request.urlopen(asked, timeout=QUIET_S) as answer:  # noqa: S310
+            return str(json.load(answer)["ticket"])
+
+
+async def suite(url: str, door: Door | None = None, *, silent: bool = False, turn_s: float = TURN_S) -> list[str]:
     """Hold the turns and return the event types seen, all seven.
 
     Raises:
         Violation: whatever is not as promised.
     """
     try:
-        async with websockets.connect(url, subprotocols=[websockets.Subprotocol("playbyplay.v1")]) as connection:
+        place, origin = url, None
+        if door is not None:
+            ticket = await asyncio.to_thread(door.ticket)
+            place, origin = f"{url}?{urllib.parse.urlencode({'ticket': ticket})}", websockets.Origin(door.origin)
+        protocols = [websockets.Subprotocol("playbyplay.v1")]
+        async with websockets.connect(place, subprotocols=protocols, origin=origin) as connection:
             chat = Chat(connection, silent, turn_s)
             events = await hold_turn(chat) + await cancel_a_queued_turn(chat)
     except (OSError, websockets.WebSocketException) as error:
@@ -382,13 +406,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the suite and print what the user's document expects; return the exit code."""
     parser = argparse.ArgumentParser(description="All seven WebSocket events, over real sockets, strictly.")
     parser.add_argument("--url", help="a running server's socket, ws://127.0.0.1:8787/ws for instance")
-    return asyncio.run(_main(parser.parse_args(argv).url))
+    parser.add_argument("--ticket-url", help="where to POST for a ticket, with the token in $PLAYBYPLAY_TOKEN")
+    options = parser.parse_args(argv)
+    door = None
+    if options.ticket_url is not None:
+        if options.url is None:
+            parser.error("--ticket-url needs --url")
+        parts = urllib.parse.urlsplit(options.ticket_url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        door = Door(options.ticket_url, os.environ.get("PLAYBYPLAY_TOKEN", ""), origin)
+    return asyncio.run(_main(options.url, door))
 
 
-async def _main(url: str | None, *, turn_s: float = TURN_S) -> int:
+async def _main(url: str | None, door: Door | None = None, *, turn_s: float = TURN_S) -> int:
     try:
         if url is not None:
-            seen = await suite(url, turn_s=turn_s)
+            seen = await suite(url, door, turn_s=turn_s)
         else:
             async with own_server() as own_url:
                 seen = await suite(own_url)

@@ -32,10 +32,12 @@ from playbyplay.protocol.events import (
     ToolExecuting,
 )
 from playbyplay_client.client import PlaybyplayClient
+from playbyplay_client.dialer import SignIn
 from playbyplay_client.errors import ClientError, Rejected, RunLost
 from playbyplay_client.run import Run
 
 URL = "ws://127.0.0.1:8787/ws"
+TOKEN = "PLAYBYPLAY_TOKEN"  # noqa: S105 - the variable's name; a token in an argument would show in `ps`
 OK, FAILED, NO_SERVER, INTERRUPTED = 0, 1, 2, 130
 _LONE_ERRORS = frozenset({"queue_timeout", "cancelled", "attempts_exhausted", "deadline_exceeded"})
 _LAST_WORDS_S = 3.0  # what a cancelled run gets to say so
@@ -184,8 +186,8 @@ class Account:
 class Chat:
     """One message and its run."""
 
-    def __init__(self, url: str, account: Account) -> None:
-        self._client = PlaybyplayClient(url)
+    def __init__(self, url: str, account: Account, sign_in: SignIn | None = None) -> None:
+        self._client = PlaybyplayClient(url, sign_in=sign_in)
         self._account = account
         self._grammar = Grammar()
         self._run: Run | None = None
@@ -225,7 +227,7 @@ async def _chat(options: argparse.Namespace, account: Account) -> int:
     stopped = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # not everywhere can a loop take signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
-    chat = Chat(options.url, account)
+    chat = Chat(options.url, account, _sign_in(options))
     working = asyncio.create_task(chat.work(options.text, options.thread))
     stopping = asyncio.create_task(stopped.wait())
     await asyncio.wait({working, stopping}, timeout=options.timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -237,6 +239,12 @@ async def _chat(options: argparse.Namespace, account: Account) -> int:
     if stopped.is_set():
         return _say(f"Stopped; {standing}", INTERRUPTED)
     return _say(f"Not done within {options.timeout:g} s; {standing}", FAILED)
+
+
+def _sign_in(options: argparse.Namespace) -> SignIn | None:
+    if options.ticket_url is None:
+        return None
+    return SignIn(ticket_url=options.ticket_url, token=os.environ.get(TOKEN) or None, in_query=options.ticket_in_query)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -275,7 +283,13 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     command.add_argument("--json", action="store_true", help="print the events as JSON, one a line, and nothing else")
     command.add_argument("--thread", metavar="ID", type=_thread, help="go on in this thread")
     command.add_argument("--timeout", metavar="SECONDS", type=_seconds, help="cancel a run that takes longer")
+    command.add_argument("--ticket-url", metavar="URL", help=f"POST here for a ticket, with the token in ${TOKEN}")
+    command.add_argument(
+        "--ticket-in-query", action="store_true", help="put it into the socket's URL: the gateway knows no other way"
+    )
     options = parser.parse_args(argv)
+    if options.ticket_in_query and options.ticket_url is None:
+        command.error("--ticket-in-query needs --ticket-url")
     if options.text == "-":
         try:
             options.text = sys.stdin.read().removesuffix("\n")

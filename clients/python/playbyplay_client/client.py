@@ -21,7 +21,7 @@ import aiohttp
 from playbyplay.errors import ProtocolViolation
 from playbyplay.protocol import codec, commands, replies
 from playbyplay.protocol.events import AgentStarted, Event
-from playbyplay_client.dialer import Dialer
+from playbyplay_client.dialer import Dialer, SignIn
 from playbyplay_client.errors import CannotConnect, ClientError, ConnectionLost, Rejected, RunLost
 from playbyplay_client.pace import Pace
 from playbyplay_client.reassembly import PING_OPEN_S, Action, AskResume, Deliver, Lost, Reassembly
@@ -40,6 +40,7 @@ class PlaybyplayClient:
         user: whom to ask a ticket for, where the server lets users be named.
         origin: the Origin to claim, as a page would; with it or with a user, `POST /ticket` gives the tickets.
         ticket: a ticket, good for one connection, or what fetches a new one for each.
+        sign_in: where tickets come from, if not from `POST /ticket` beside the socket.
         pace: durations.
         chance: returns a random number of [0, 1), for the jitter.
         on_run: called with each run when it is first heard of, whoever sent its message.
@@ -55,11 +56,12 @@ class PlaybyplayClient:
         user: str | None = None,
         origin: str | None = None,
         ticket: str | Callable[[], Awaitable[str]] | None = None,
+        sign_in: SignIn | None = None,
         pace: Pace | None = None,
         chance: Callable[[], float] = random.random,
         on_run: Callable[[Run], None] | None = None,
     ) -> None:
-        self._dialer = Dialer(url, user, origin, ticket)
+        self._dialer = Dialer(url, user, origin, ticket, sign_in)
         self._pace, self._chance, self._on_run = pace or Pace(), chance, on_run
         self._reassembly = Reassembly()
         self._requests = Requests(self._pace)
@@ -85,6 +87,7 @@ class PlaybyplayClient:
         except BaseException:
             await self._http.close()
             raise
+        self._socket = socket  # from now on it is closed with the client, even if no task gets to run
         self._tasks = [asyncio.create_task(self._read(socket)), asyncio.create_task(self._tend())]
         for task in self._tasks:
             task.add_done_callback(self._ended)

@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
@@ -14,14 +15,45 @@ from playbyplay_client.errors import CannotConnect
 _MAX_FRAME_BYTES = 256 * 1024  # ten times the contract's: a server in error is answered, not cut off
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """How a user whom a server knows by a token gets tickets.
+
+    Attributes:
+        ticket_url: where to POST for one; a page there has the Origin that is claimed, unless told otherwise.
+        token: of the user, sent as a bearer to that place only; None where nobody asks for one.
+        in_query: whether the ticket goes into the socket's URL, for a gateway that answers no subprotocol.
+    """
+
+    ticket_url: str
+    token: str | None = None
+    in_query: bool = False
+
+    @property
+    def origin(self) -> str:
+        """The Origin of a page beside the ticket endpoint."""
+        parts = urlsplit(self.ticket_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
 class Dialer:
     """Opens connections to one server, each with its own ticket where one is needed."""
 
     def __init__(
-        self, url: str, user: str | None, origin: str | None, ticket: str | Callable[[], Awaitable[str]] | None
+        self,
+        url: str,
+        user: str | None,
+        origin: str | None,
+        ticket: str | Callable[[], Awaitable[str]] | None,
+        sign_in: SignIn | None = None,
     ) -> None:
         self._url, self._ticket_url = addresses(url)
-        self._user, self._origin, self._ticket = user, origin, ticket
+        self._user, self._origin, self._ticket, self._token = user, origin, ticket, None
+        self._in_query = sign_in is not None and sign_in.in_query
+        if sign_in is not None:
+            addresses(sign_in.ticket_url)
+            self._ticket_url, self._token = sign_in.ticket_url, sign_in.token
+            self._origin = origin or sign_in.origin
 
     async def open(self, http: aiohttp.ClientSession, timeout_s: float) -> aiohttp.ClientWebSocketResponse:
         """Return a new connection.
@@ -32,9 +64,10 @@ class Dialer:
         try:
             async with asyncio.timeout(timeout_s):
                 ticket = await self._new_ticket(http)
+                url, protocols = self._handshake(ticket)
                 socket = await http.ws_connect(
-                    self._url,
-                    protocols=(SUBPROTOCOL,) if ticket is None else (SUBPROTOCOL, f"ticket.{ticket}"),
+                    url,
+                    protocols=protocols,
                     origin=self._origin,
                     timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                     max_msg_size=_MAX_FRAME_BYTES,
@@ -50,10 +83,19 @@ class Dialer:
         except (aiohttp.ClientError, ValueError) as failure:
             reason = str(failure) or type(failure).__name__
             raise CannotConnect(f"What answers at {self._url} is not a Playbyplay server: {reason}.") from None
-        if socket.protocol != SUBPROTOCOL:
+        if socket.protocol != SUBPROTOCOL and not self._in_query:
             await socket.close()
             raise CannotConnect(f"What answers at {self._url} does not speak {SUBPROTOCOL}.")
         return socket
+
+    def _handshake(self, ticket: str | None) -> tuple[str, tuple[str, ...]]:
+        """Return the URL and the subprotocols of one handshake."""
+        if ticket is None:
+            return self._url, (SUBPROTOCOL,)
+        if not self._in_query:
+            return self._url, (SUBPROTOCOL, f"ticket.{ticket}")
+        join = "&" if urlsplit(self._url).query else "?"
+        return f"{self._url}{join}{urlencode({'ticket': ticket})}", (SUBPROTOCOL,)
 
     async def _new_ticket(self, http: aiohttp.ClientSession) -> str | None:
         if self._ticket is not None:
@@ -61,8 +103,11 @@ class Dialer:
         if self._user is None and self._origin is None:
             return None
         body = {"user": self._user} if self._user is not None else None
-        headers = {"Origin": self._origin} if self._origin is not None else None
-        async with http.post(self._ticket_url, json=body, headers=headers) as response:
+        headers = {"Origin": self._origin} if self._origin is not None else {}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        # Not to where it may be sent on to: a token is for this place only.
+        async with http.post(self._ticket_url, json=body, headers=headers, allow_redirects=False) as response:
             answer = json.loads(await response.text())
         if not isinstance(answer, dict) or not isinstance(answer.get("ticket"), str):
             said = answer.get("message") if isinstance(answer, dict) else None
