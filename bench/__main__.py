@@ -1,4 +1,6 @@
-"""`make bench`: the one-machine home beside a bare loop, in one run; a table, JSON and a plot.
+"""`make bench`: the one-machine home beside a bare loop, and what a turn costs on AWS; tables, JSON and a plot.
+
+`python -m bench turns` or `python -m bench aws` runs one of the two.
 
 Machines are noisy, so what counts are ratios within one run. Each subject serves in a process of its
 own, the clients drive it from another, one after the other and never two at a time.
@@ -10,7 +12,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from bench import aws
 from bench.plot import svg
 from local.server import HOST
 
@@ -118,8 +121,8 @@ def targets(rows: list[Row]) -> list[Target]:
     ]
 
 
-def main() -> int:
-    """Measure, print, keep; return the exit code, 0 also where a target is missed."""
+def turns() -> None:
+    """Measure the one-machine home; print and keep it."""
     rows: list[Row] = []
     for clients in CLIENTS:
         rounds: dict[str, list[Row]] = {"bare": [], "playbyplay": []}
@@ -138,6 +141,16 @@ def main() -> int:
     (RESULTS / "latest.json").write_text(json.dumps(rows, indent=1) + "\n")
     (RESULTS / "latest.svg").write_text(svg(rows, _caption()))
     print(f"kept in {RESULTS.relative_to(Path.cwd())}/latest.json and latest.svg  ({_caption()})")
+
+
+def main(chosen: list[str]) -> int:
+    """Run what was chosen, or all; return the exit code, 0 also where a target is missed."""
+    parts: dict[str, Callable[[], None]] = {"turns": turns, "aws": lambda: aws.main(RESULTS)}
+    if not parts.keys() >= set(chosen):
+        print(f"python -m bench [{'|'.join(parts)}]", file=sys.stderr)
+        return 2
+    for name in chosen or parts:
+        parts[name]()
     return 0
 
 
@@ -179,4 +192,4 @@ def _caption() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
