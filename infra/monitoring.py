@@ -30,6 +30,8 @@ OLD_JOBS: Final = "OldJobs"
 RUNNER_ERRORS: Final = "RunnerErrors"
 MESSAGE_ERRORS: Final = "MessageErrors"
 THROTTLES: Final = "Throttles"
+OVERDUE_RUNS: Final = "OverdueRuns"
+POISONED_JOBS: Final = "PoisonedJobs"
 
 _MINUTE = Duration.minutes(1)
 _OLD_S = 120  # a job waits for a free runner; two minutes mean that there is none
@@ -91,6 +93,22 @@ class Monitoring(Construct):
             3,
             "Lambda refuses calls: the account's concurrency is used up, or the runner's reserve is too small.",
         )
+        self._alarm(
+            OVERDUE_RUNS,
+            _ours("OverdueRuns", "Maximum", service="watchdog"),
+            0,
+            3,
+            "Accepted messages are heard of no more: their jobs are lost. Their runs are in the index open_by_check; "
+            "send a job for each to the queue.",
+        )
+        self._alarm(
+            POISONED_JOBS,
+            _sum({why: _ours("JobDropped", reason=why) for why in ("malformed", "unknown")}),
+            0,
+            1,
+            "The queue held what is no job, or one of a run that does not exist; it was dropped. Somebody else may "
+            "send to the queue.",
+        )
         Dashboard(
             self,
             "Dashboard",
@@ -142,13 +160,15 @@ def _socket(api: WebSocketApi, stage: WebSocketStage, name: str) -> Metric:
     return Metric(namespace="AWS/ApiGateway", metric_name=name, dimensions_map=where, statistic="Sum", period=_MINUTE)
 
 
-def _ours(name: str, statistic: str = "Sum", *, service: str = "agent_runner") -> Metric:
-    dimensions = {"service": service}
+def _ours(name: str, statistic: str = "Sum", *, service: str = "agent_runner", reason: str = "") -> Metric:
+    dimensions = {"service": service} | ({"reason": reason} if reason else {})
     return Metric(namespace=NAMESPACE, metric_name=name, dimensions_map=dimensions, statistic=statistic, period=_MINUTE)
 
 
 def _sum(metrics: Mapping[str, Metric]) -> MathExpression:
-    return MathExpression(expression=" + ".join(metrics), using_metrics=metrics, label="Throttles", period=_MINUTE)
+    """Add metrics up; one that has no value in a minute counts as 0, or the sum would have none either."""
+    filled = " + ".join(f"FILL({name}, 0)" for name in metrics)
+    return MathExpression(expression=filled, using_metrics=metrics, label="Sum", period=_MINUTE)
 
 
 def _graph(title: str, metrics: Sequence[IMetric]) -> GraphWidget:

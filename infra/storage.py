@@ -39,7 +39,8 @@ class Storage(Construct):
             index_name=tables.OPEN_BY_CHECK,
             partition_key=Attribute(name=tables.OPEN_SHARD, type=AttributeType.STRING),
             sort_key=Attribute(name=tables.NEXT_CHECK, type=AttributeType.NUMBER),
-            projection_type=ProjectionType.ALL,
+            projection_type=ProjectionType.INCLUDE,
+            non_key_attributes=list(tables.CHECK_SHOWS),
         )
         self.runs = self._table("Runs", kept, restorable=True, local=[by_age], across=[by_check])
         self.journal = self._table("Journal", kept, restorable=True)

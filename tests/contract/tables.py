@@ -1,11 +1,21 @@
 """The tables and the queue of the AWS home for a test, of the same keys and indexes as the stack's."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from playbyplay.adapters.aws import Aws
-from playbyplay.adapters.tables import NEXT_CHECK, OPEN_BY_AGE, OPEN_BY_CHECK, OPEN_SHARD, OPEN_SINCE, PK, SK
+from playbyplay.adapters.tables import (
+    CHECK_SHOWS,
+    NEXT_CHECK,
+    OPEN_BY_AGE,
+    OPEN_BY_CHECK,
+    OPEN_SHARD,
+    OPEN_SINCE,
+    PK,
+    SK,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,7 @@ class Stored:
             runs,
             attributes=[open_since, open_shard, _attribute(NEXT_CHECK, "N")],
             LocalSecondaryIndexes=[_index(OPEN_BY_AGE, PK, OPEN_SINCE)],
-            GlobalSecondaryIndexes=[_index(OPEN_BY_CHECK, OPEN_SHARD, NEXT_CHECK)],
+            GlobalSecondaryIndexes=[_index(OPEN_BY_CHECK, OPEN_SHARD, NEXT_CHECK, CHECK_SHOWS)],
         )
         await _make(aws, journal)
         await _make(aws, connections)
@@ -54,5 +64,6 @@ def _keys(hash_key: str, range_key: str) -> list[dict[str, str]]:
     return [{"AttributeName": hash_key, "KeyType": "HASH"}, {"AttributeName": range_key, "KeyType": "RANGE"}]
 
 
-def _index(name: str, hash_key: str, range_key: str) -> dict[str, Any]:
-    return {"IndexName": name, "KeySchema": _keys(hash_key, range_key), "Projection": {"ProjectionType": "ALL"}}
+def _index(name: str, hash_key: str, range_key: str, shows: Sequence[str] = ()) -> dict[str, Any]:
+    projection = {"ProjectionType": "INCLUDE", "NonKeyAttributes": [*shows]} if shows else {"ProjectionType": "ALL"}
+    return {"IndexName": name, "KeySchema": _keys(hash_key, range_key), "Projection": projection}

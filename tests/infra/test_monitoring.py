@@ -5,7 +5,15 @@ import json
 from playbyplay.observability import METRICS, NAMESPACE
 from tests.infra.synthesis import Stack
 
-ALARMS = {"DeadLetters": 0, "OldJobs": 120, "RunnerErrors": 0, "MessageErrors": 0, "Throttles": 0}
+ALARMS = {
+    "DeadLetters": 0,
+    "OldJobs": 120,
+    "RunnerErrors": 0,
+    "MessageErrors": 0,
+    "Throttles": 0,
+    "OverdueRuns": 0,
+    "PoisonedJobs": 0,
+}
 
 
 def test_each_alarm_says_what_happened_and_what_to_do(own: Stack) -> None:
@@ -35,6 +43,15 @@ def test_the_alarms_watch_what_they_are_named_for(own: Stack) -> None:
     assert dimensions["OldJobs"] == ("ApproximateAgeOfOldestMessage", of("QueueName", "<Queue/Jobs.QueueName>"))
     assert dimensions["RunnerErrors"] == ("Errors", of("FunctionName", "<Functions/Runner>"))
     assert dimensions["MessageErrors"] == ("Errors", of("FunctionName", "<Functions/Message>"))
+    assert dimensions["OverdueRuns"] == ("OverdueRuns", of("service", "watchdog"))
+    poison = [one["MetricStat"]["Metric"] for one in own.properties("Monitoring/PoisonedJobs")["Metrics"][1:]]
+    assert [(one["MetricName"], one["Dimensions"]) for one in poison] == [
+        ("JobDropped", [{"Name": "reason", "Value": why}, *of("service", "agent_runner")])
+        for why in ("malformed", "unknown")
+    ]
+    for sum_of in ("PoisonedJobs", "Throttles"):
+        terms = own.properties(f"Monitoring/{sum_of}")["Metrics"][0]["Expression"].split(" + ")
+        assert all(term.startswith("FILL(") and term.endswith(", 0)") for term in terms)  # no value counts as 0
     summed = own.properties("Monitoring/Throttles")["Metrics"]
     watched = {one["MetricStat"]["Metric"]["Dimensions"][0]["Value"] for one in summed if "MetricStat" in one}
     assert watched == {f"<{path}>" for path in own.of("AWS::Lambda::Function") if path.startswith("Functions/")}

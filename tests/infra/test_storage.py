@@ -37,7 +37,7 @@ def test_the_indexes_are_the_adapters(own: Stack) -> None:
     runs = own.properties("Storage/Runs")
     assert _indexes(runs["LocalSecondaryIndexes"]) == {tables.OPEN_BY_AGE: (tables.PK, tables.OPEN_SINCE, "ALL")}
     assert _indexes(runs["GlobalSecondaryIndexes"]) == {
-        tables.OPEN_BY_CHECK: (tables.OPEN_SHARD, tables.NEXT_CHECK, "ALL")
+        tables.OPEN_BY_CHECK: (tables.OPEN_SHARD, tables.NEXT_CHECK, *tables.CHECK_SHOWS)
     }
     types = {one["AttributeName"]: one["AttributeType"] for one in runs["AttributeDefinitions"]}
     strings = dict.fromkeys([tables.PK, tables.SK, tables.OPEN_SINCE, tables.OPEN_SHARD], "S")
@@ -59,6 +59,9 @@ def _indexes(found: list[dict[str, object]]) -> dict[object, object]:
         keys, projection = index["KeySchema"], index["Projection"]
         assert isinstance(keys, list)
         assert isinstance(projection, dict)
-        return (*(key["AttributeName"] for key in keys), projection["ProjectionType"])
+        return (
+            *(key["AttributeName"] for key in keys),
+            *projection.get("NonKeyAttributes", [projection["ProjectionType"]]),
+        )
 
     return {index["IndexName"]: shape(index) for index in found}

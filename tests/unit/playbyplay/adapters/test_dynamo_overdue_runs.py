@@ -23,11 +23,15 @@ class Office:
         self.runs = DynamoRunStore(aws, self.clock, stored.runs, stored.journal)
         self.overdue = DynamoOverdueRuns(aws, stored.runs)
 
-    async def accept(self, user: str) -> Run:
-        """Make a run of a new thread."""
+    async def accept(self, user: str, thread_id: str | None = None) -> Run:
+        """Make a run, of a new thread unless told."""
         now_ms = self.clock.now_ms()
-        run = Run(user, self.ids.uuid(), self.ids.uuid(), 0, None, digest("Hi."), now_ms, now_ms + 7_200_000)
-        acceptance = Acceptance(run, new_thread=True, content="Hi.", timestamp=timestamp(now_ms), token=self.ids.uuid())
+        run = Run(
+            user, self.ids.uuid(), thread_id or self.ids.uuid(), 0, None, digest("Hi."), now_ms, now_ms + 7_200_000
+        )
+        acceptance = Acceptance(
+            run, new_thread=thread_id is None, content="Hi.", timestamp=timestamp(now_ms), token=self.ids.uuid()
+        )
         return (await self.runs.accept(acceptance)).run
 
     async def count(self) -> int:
@@ -59,6 +63,19 @@ async def test_an_owner_is_given_its_lease_and_half_a_minute(office: Office) -> 
     office.clock.advance(60)
     assert await office.count() == 0
     office.clock.advance(1)
+    assert await office.count() == 1
+
+
+async def test_a_run_that_waits_for_its_turn_is_not_overdue(office: Office) -> None:
+    """The turn before it may take an hour; once somebody owned it, it is as overdue as any."""
+    first = await office.accept("ann")
+    second = await office.accept("ann", first.thread_id)
+    office.clock.advance(3600)
+    assert await office.count() == 1
+    await office.runs.settle(first, "completed")
+    now_ms = office.clock.now_ms()
+    await office.runs.acquire("ann", second.run_id, "owner", now_ms=now_ms, lease_until_ms=now_ms + 30_000)
+    office.clock.advance(61)
     assert await office.count() == 1
 
 

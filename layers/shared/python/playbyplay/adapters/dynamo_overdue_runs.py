@@ -1,11 +1,14 @@
-"""The open runs that should have been heard of, counted from the index of all open runs, shard by shard."""
+"""The open runs that should have been heard of, counted from the index of all open runs, shard by shard.
+
+A run that began behind another turn and was never owned is left out: it may well be waiting its turn.
+"""
 
 import asyncio
 from typing import Any
 
 from playbyplay.adapters.aws import Aws
 from playbyplay.adapters.dynamo_items import item
-from playbyplay.adapters.tables import NEXT_CHECK, OPEN_BY_CHECK, OPEN_SHARD, OPEN_SHARDS
+from playbyplay.adapters.tables import NEXT_CHECK, OPEN_BY_CHECK, OPEN_SHARD, OPEN_SHARDS, WAITS
 
 
 class DynamoOverdueRuns:
@@ -32,6 +35,8 @@ class DynamoOverdueRuns:
                 "IndexName": OPEN_BY_CHECK,
                 "Select": "COUNT",
                 "KeyConditionExpression": f"{OPEN_SHARD} = :shard AND {NEXT_CHECK} < :now",
+                "FilterExpression": f"attribute_not_exists({WAITS}) OR attribute_exists(#owner)",
+                "ExpressionAttributeNames": {"#owner": "owner"},
                 "ExpressionAttributeValues": item({":shard": str(shard), ":now": now_ms}),
                 **page,
             }

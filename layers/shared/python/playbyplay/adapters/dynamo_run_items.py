@@ -14,6 +14,7 @@ from playbyplay.adapters.tables import (
     PK,
     SK,
     TTL,
+    WAITS,
     run_key,
     user_key,
 )
@@ -65,7 +66,7 @@ def run_item(run: Run, *, waits: bool, expires_s: int) -> Item:
     return key(run.user, run_key(run.run_id)) | item(
         {
             **asdict(run),
-            "waits": waits or None,
+            WAITS: waits or None,
             OPEN_SINCE: f"{run.created_ms:013d}#{run.run_id}",
             OPEN_SHARD: str(zlib.crc32(run.run_id.encode()) % OPEN_SHARDS),
             NEXT_CHECK: run.created_ms + FIRST_CHECK_MS,

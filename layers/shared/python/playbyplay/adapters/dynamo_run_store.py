@@ -19,6 +19,7 @@ from playbyplay.adapters.tables import (
     OPEN_SINCE,
     PK,
     SK,
+    WAITS,
     run_key,
     thread_key,
     turn_key,
@@ -92,7 +93,7 @@ class DynamoRunStore:
         by_us_before = (run.owner, run.lease_until_ms) == (owner, lease_until_ms)  # whose answer was lost
         if taken is None and not by_us_before:
             return NotAcquired("held" if run.is_open else "closed")
-        return Acquired(run, may_wait="waits" in kept)
+        return Acquired(run, may_wait=WAITS in kept)
 
     async def renew(self, user: str, run_id: str, owner: str, *, lease_until_ms: int, reset_attempts: bool) -> bool:
         """Prolong an own lease."""

@@ -15,6 +15,8 @@ OPEN_BY_CHECK: Final = "open_by_check"  # global index: every open run, by when 
 OPEN_SHARD: Final = "open_shard"
 NEXT_CHECK: Final = "next_check_ms"
 OPEN_SHARDS: Final = 8
+WAITS: Final = "waits"  # at accept an earlier turn of its thread was open
+CHECK_SHOWS: Final = ("owner", WAITS)  # beside the keys; a renewal writes the index too, so it is kept small
 
 RUNS_KEPT_S: Final = 37 * 86_400  # longer than the journal, so that an expired journal is noticed
 JOURNAL_KEPT_S: Final = 30 * 86_400
