@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help setup run cloud test test-browser cloud-test check format generate bench synth deploy destroy lock browser clean
+.PHONY: help setup run cloud test test-browser cloud-test check format generate bench synth bootstrap deploy destroy lock browser clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -48,8 +48,10 @@ bench: .venv/.dev ## speed and memory beside a bare loop, to the terminal and be
 synth: .venv/.dev ## the CloudFormation template of the AWS home, checked, into .cloud/cdk.out
 	$(BIN)/python -m infra.toolchain synth --quiet $(CONTEXT)
 
-deploy: .venv/.dev ## the AWS home, into the account of your credentials (CONTEXT="-c name=value ...")
+bootstrap: .venv/.dev ## prepare your account and region for the CDK, once
 	$(BIN)/python -m infra.toolchain bootstrap $(CONTEXT)
+
+deploy: .venv/.dev ## the AWS home, into the account of your credentials (CONTEXT="-c name=value ...")
 	$(BIN)/python -m infra.toolchain deploy $(CONTEXT)
 
 destroy: .venv/.dev ## take the AWS home down; runs and journal stay unless it was deployed with -c keep_data=0

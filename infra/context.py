@@ -8,6 +8,10 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 _HOSTS = ("localhost", "127.0.0.1")  # where plain http is admitted
+_CLI = ("acknowledged-issue-numbers", "cli-telemetry", "notices")  # what the CDK's own commands write
+# https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-assign-domain-prefix.html
+_RESERVED = ("aws", "amazon", "cognito")
+_SECRET = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
 _PREFIX = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -74,7 +78,7 @@ class Context:
         Raises:
             BadContext: a value is unknown or wrong, or one is missing that another needs.
         """
-        ours = {name: str(value) for name, value in values.items() if not set(name) & {":", "@"}}
+        ours = {name: str(value) for name, value in values.items() if name not in _CLI and not set(name) & {":", "@"}}
         fields = {field.name: field for field in dataclasses.fields(cls)}
         for name in ours:
             if name not in fields:
@@ -98,6 +102,8 @@ class Context:
         for name in ("callback", "issuer", "authorize_url", "token_url", "logout_url", "model_url"):
             if getattr(self, name):
                 _url(name, getattr(self, name))
+        if self.model_secret and not _SECRET.fullmatch(self.model_secret):
+            raise BadContext("model_secret takes the name of a secret, not its ARN.")
         self._check_sign_in()
 
     def _check_sign_in(self) -> None:
@@ -115,6 +121,8 @@ class Context:
                 raise BadContext(f"{name} is of the stack's user pool, and issuer stands in its place.")
         if self.login_prefix and not _PREFIX.fullmatch(self.login_prefix):
             raise BadContext("login_prefix takes 1 to 63 of a-z, 0-9 and -, not at its ends.")
+        if any(word in self.login_prefix for word in _RESERVED):
+            raise BadContext("login_prefix must not hold aws, amazon or cognito: the user pool refuses these words.")
 
 
 def _value(field: "dataclasses.Field[object]", text: str) -> object:

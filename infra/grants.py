@@ -15,7 +15,7 @@ from infra.queue import JobQueue
 from infra.storage import Storage
 from playbyplay.adapters.tables import OPEN_BY_AGE, OPEN_BY_CHECK, ticket_key
 
-_CONNECTIONS = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
+_TELL = ("GetItem", "UpdateItem", "DeleteItem", "Query")  # a fan-out reads, marks and forgets connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Grants:
             _items(self._runs, "GetItem", "BatchGetItem", "PutItem", "UpdateItem", "Query"),
             _items(f"{self._runs}/index/{OPEN_BY_AGE}", "Query"),
             _items(self.storage.journal.table_arn, "PutItem", "Query"),
-            _items(self.storage.connections.table_arn, *_CONNECTIONS),
+            _items(self.storage.connections.table_arn, *_TELL, "PutItem"),
             self._jobs("SendMessage"),
             *self._posts("POST", "DELETE"),
         ]
@@ -59,7 +59,7 @@ class Grants:
         return [
             _items(self._runs, "GetItem", "BatchGetItem", "UpdateItem", "Query"),
             _items(self.storage.journal.table_arn, "PutItem", "Query"),
-            _items(self.storage.connections.table_arn, *_CONNECTIONS),
+            _items(self.storage.connections.table_arn, *_TELL),
             self._jobs(*_CONSUME, "SendMessage"),
             *self._posts("POST"),
             *self._secrets(),
@@ -71,8 +71,8 @@ class Grants:
             _items(self._runs, "GetItem", "BatchGetItem", "UpdateItem", "Query"),
             _items(f"{self._runs}/index/{OPEN_BY_CHECK}", "Query"),
             _items(self.storage.journal.table_arn, "PutItem", "DeleteItem", "Query"),
-            _items(self.storage.connections.table_arn, *_CONNECTIONS),
-            self._jobs(*_CONSUME, "SendMessage"),
+            _items(self.storage.connections.table_arn, *_TELL),
+            self._jobs("SendMessage"),
             *self._posts("POST", "DELETE"),
         ]
 

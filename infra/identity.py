@@ -21,6 +21,7 @@ from constructs import Construct
 from infra.context import Context
 
 _PASSWORD_LENGTH = 12
+_CLASSIC = 1  # the sign-in page that works without a branding of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,17 +93,19 @@ class Identity(Construct):
                 require_symbols=True,
                 temp_password_validity=Duration.days(3),
             ),
-            removal_policy=RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else RemovalPolicy.DESTROY,
         )
         first = prefix or f"playbyplay-{Aws.ACCOUNT_ID}"
-        CfnUserPoolDomain(self, "Domain", user_pool_id=self.pool.user_pool_id, domain=first)
+        CfnUserPoolDomain(
+            self, "Domain", user_pool_id=self.pool.user_pool_id, domain=first, managed_login_version=_CLASSIC
+        )
         self.host = f"{first}.auth.{Aws.REGION}.amazoncognito.com"
 
-    def serve(self, page_url: str, *, test_logins: bool) -> Provider:
+    def serve(self, origins: list[str], *, test_logins: bool) -> Provider:
         """Return the pool as the page's provider.
 
         Args:
-            page_url: where the page is, for its way back.
+            origins: where the page is, for its way back.
             test_logins: whether a script may sign in with a password.
         """
         self.client = UserPoolClient(
@@ -115,8 +118,8 @@ class Identity(Construct):
             o_auth=OAuthSettings(
                 flows=OAuthFlows(authorization_code_grant=True),
                 scopes=[OAuthScope.OPENID],
-                callback_urls=[f"{page_url}/"],
-                logout_urls=[f"{page_url}/"],
+                callback_urls=[f"{origin}/" for origin in origins],
+                logout_urls=[f"{origin}/" for origin in origins],
             ),
             access_token_validity=Duration.hours(1),
             id_token_validity=Duration.hours(1),

@@ -26,7 +26,7 @@ from playbyplay.observability import NAMESPACE
 
 # Alarm names stand in CloudWatch, in messages and in runbooks: only here are they written.
 DEAD_LETTERS: Final = "DeadLetters"
-OLD_JOBS: Final = "OldJobs"
+JOBS_WAIT: Final = "JobsWait"
 RUNNER_ERRORS: Final = "RunnerErrors"
 MESSAGE_ERRORS: Final = "MessageErrors"
 THROTTLES: Final = "Throttles"
@@ -34,7 +34,6 @@ OVERDUE_RUNS: Final = "OverdueRuns"
 POISONED_JOBS: Final = "PoisonedJobs"
 
 _MINUTE = Duration.minutes(1)
-_OLD_S = 120  # a job waits for a free runner; two minutes mean that there is none
 
 
 class Monitoring(Construct):
@@ -64,13 +63,14 @@ class Monitoring(Construct):
             1,
             "A job was given up by the queue. Look at the run that its body names: the journal says how far it came.",
         )
+        # Not the age of the oldest: a job that is worked on counts there, and a long run is healthy.
         self._alarm(
-            OLD_JOBS,
-            oldest,
-            _OLD_S,
+            JOBS_WAIT,
+            jobs.metric_approximate_number_of_messages_visible(period=_MINUTE, statistic="Minimum"),
+            0,
             3,
-            "Jobs wait longer than two minutes. Either every runner is busy (raise the context value concurrency) "
-            "or jobs fail and come back: see RunnerErrors.",
+            "Jobs wait although none has to. Either every runner is busy (raise the context value concurrency) or jobs "
+            "fail and come back: see RunnerErrors.",
         )
         self._alarm(
             RUNNER_ERRORS,

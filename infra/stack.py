@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk.aws_apigateway import CfnAccount
 from aws_cdk.aws_events import Rule, Schedule
 from aws_cdk.aws_events_targets import LambdaFunction
@@ -93,16 +93,20 @@ class PlaybyplayStack(Stack):
         token = urlsplit(self._context.token_url)
         return f"{token.scheme}://{token.netloc}" if token.netloc else ""
 
+    def _origins(self) -> list[str]:
+        """Return where the page may be: on the distribution, and wherever the context says."""
+        return [self.web.origin, *self._context.origins.split()]
+
     def _provider(self) -> Provider:
         if self.identity:
-            return self.identity.serve(self.web.origin, test_logins=self._context.test_logins)
+            return self.identity.serve(self._origins(), test_logins=self._context.test_logins)
         return foreign(self._context)
 
     def _settings(self) -> Settings:
         runs, journal = self.storage.runs.table_name, self.storage.journal.table_name
         connections, queue = self.storage.connections.table_name, self.queue.jobs.queue_url
         callback = self.socket.callback_url
-        origins = " ".join([self.web.origin, *self._context.origins.split()])
+        origins = " ".join(self._origins())
         return Settings(
             authorizer=AuthorizerSettings(
                 runs_table=runs, origins=origins, ticket_in_query=self._context.ticket_in_query
@@ -168,6 +172,8 @@ class PlaybyplayStack(Stack):
             self, "LogWriter", assumed_by=ServicePrincipal("apigateway.amazonaws.com"), managed_policies=[policy]
         )
         account = CfnAccount(self, "GatewayAccount", cloud_watch_role_arn=writer.role_arn)
+        for shared in (writer, account):  # others of the account may lean on it by then
+            shared.apply_removal_policy(RemovalPolicy.RETAIN)
         self.socket.stage.node.add_dependency(account)
 
     def _page_config(self, provider: Provider) -> dict[str, object]:

@@ -29,7 +29,7 @@ class Storage(Construct):
 
     def __init__(self, scope: Construct, name: str, *, keep: bool) -> None:
         super().__init__(scope, name)
-        kept = RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY
+        kept = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else RemovalPolicy.DESTROY
         by_age = LocalSecondaryIndexProps(
             index_name=tables.OPEN_BY_AGE,
             sort_key=Attribute(name=tables.OPEN_SINCE, type=AttributeType.STRING),

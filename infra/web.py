@@ -6,7 +6,7 @@ must know the page's address, hang on the distribution; were a stage or a route 
 
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Aws, Duration, RemovalPolicy
 from aws_cdk.aws_cloudfront import (
     AllowedMethods,
     BehaviorOptions,
@@ -26,6 +26,7 @@ from aws_cdk.aws_cloudfront import (
     ResponseHeadersReferrerPolicy,
     ResponseHeadersStrictTransportSecurity,
     ResponseSecurityHeadersBehavior,
+    S3OriginAccessControl,
     ViewerProtocolPolicy,
 )
 from aws_cdk.aws_cloudfront_origins import HttpOrigin, S3BucketOrigin
@@ -36,6 +37,7 @@ from constructs import Construct
 
 from infra import assets
 
+_NAME = "playbyplay"
 _HSTS_DAYS = 365
 
 
@@ -68,9 +70,12 @@ class Web(Construct):
             object_ownership=ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
             removal_policy=RemovalPolicy.DESTROY,  # every file comes from the repository
+            auto_delete_objects=True,  # or a bucket with files in it would not let the stack go
         )
         others = [f"wss://{socket_host}", *([token_origin] if token_origin else [])]
         headers = _headers(self, policy(others))
+        # CloudFront's names are the account's, in all regions, and the CDK's own do not tell these apart.
+        access = S3OriginAccessControl(self, "Access", origin_access_control_name=f"{_NAME}-{Aws.REGION}")
         self.distribution = Distribution(
             self,
             "Distribution",
@@ -78,7 +83,7 @@ class Web(Construct):
             http_version=HttpVersion.HTTP2_AND_3,
             price_class=PriceClass.PRICE_CLASS_100,
             default_behavior=BehaviorOptions(
-                origin=S3BucketOrigin.with_origin_access_control(self.files),
+                origin=S3BucketOrigin.with_origin_access_control(self.files, origin_access_control=access),
                 viewer_protocol_policy=ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
                 cache_policy=CachePolicy.CACHING_OPTIMIZED,
                 response_headers_policy=headers,
@@ -104,7 +109,6 @@ class Web(Construct):
             sources=[Source.asset(str(assets.page())), Source.json_data("config.json", config)],
             # CloudFront asks the bucket again each time, so a new page is there at once and nothing is invalidated.
             cache_control=[CacheControl.no_cache()],
-            retain_on_delete=False,
             memory_limit=256,
             log_group=LogGroup(
                 self, "PublishLog", retention=RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
@@ -116,6 +120,7 @@ def _headers(scope: Construct, content_security: str) -> ResponseHeadersPolicy:
     return ResponseHeadersPolicy(
         scope,
         "Headers",
+        response_headers_policy_name=f"{_NAME}-{Aws.REGION}",
         security_headers_behavior=ResponseSecurityHeadersBehavior(
             content_security_policy=ResponseHeadersContentSecurityPolicy(
                 content_security_policy=content_security, override=True

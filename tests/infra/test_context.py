@@ -54,6 +54,12 @@ def test_the_cdks_own_values_are_left_alone() -> None:
         ({**OIDC, "test_logins": "1"}, "test_logins is of the stack's user pool, "),
         ({**OIDC, "self_sign_up": "1"}, "self_sign_up is of the stack's user pool, "),
         ({"login_prefix": "-chat"}, "login_prefix takes 1 to 63 of a-z, 0-9 and -, "),
+        ({"login_prefix": "my-aws-chat"}, "login_prefix must not hold aws, amazon or cognito: "),
+        (
+            {"model_secret": "arn:aws:secretsmanager:x:1:secret:key"},
+            "model_secret takes the name of a secret, ",
+        ),
+        ({"model_secret": "key-*"}, "model_secret takes the name of a secret, "),
         ({"login_prefix": "Chat"}, "login_prefix takes 1 to 63 of a-z, 0-9 and -, "),
     ],
 )

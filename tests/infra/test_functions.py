@@ -132,7 +132,9 @@ def test_a_function_writes_to_its_own_log_for_thirty_days(own: Stack) -> None:
         logging = own.properties(f"Functions/{name}")["LoggingConfig"]
         assert logging["LogGroup"] == f"<Functions/{name}Log>"
     assert {group["RetentionInDays"] for group in groups.values()} == {30}
-    assert all("LoggingConfig" in function for function in own.of("AWS::Lambda::Function").values())
+    cdks = "Custom::S3AutoDeleteObjects"  # its function empties the bucket when the stack goes, and logs as it likes
+    ours = {path: function for path, function in own.of("AWS::Lambda::Function").items() if not path.startswith(cdks)}
+    assert all("LoggingConfig" in function for function in ours.values())
 
 
 def test_the_runner_may_send_to_the_queue_that_calls_it(own: Stack) -> None:

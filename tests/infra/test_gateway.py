@@ -99,6 +99,8 @@ def test_access_logs_keep_nothing_that_a_ticket_could_stand_in(own: Stack) -> No
 def test_the_account_may_write_the_sockets_log_before_the_stage_is_made(own: Stack, foreign: Stack) -> None:
     """API Gateway refuses a socket's access log until the account has a role for it, unless it has one already."""
     assert own.properties("GatewayAccount") == {"CloudWatchRoleArn": "<LogWriter.Arn>"}
+    for shared in ("GatewayAccount", "LogWriter"):  # the account's, and not gone with the stack
+        assert own.resources[shared]["DeletionPolicy"] == "Retain"
     needs = [own.by_id[name] for name in own.resources["Socket/Stage"]["DependsOn"]]
     assert "GatewayAccount" in needs
     assert foreign.of("AWS::ApiGateway::Account") == {}

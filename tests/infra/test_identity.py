@@ -15,11 +15,11 @@ def test_an_administrator_makes_the_accounts(own: Stack) -> None:
 
 
 def test_the_page_signs_in_by_code_and_has_no_secret(own: Stack) -> None:
-    """The client is the page's: authorization code only, back to the page only, no secret that a page would show."""
+    """The client is the page's: by code, back to where the page is only, without a secret that a page would show."""
     client = own.properties("Identity/Page")
     assert client["AllowedOAuthFlows"] == ["code"]
     assert client["AllowedOAuthScopes"] == ["openid"]
-    assert client["CallbackURLs"] == client["LogoutURLs"] == [PAGE]
+    assert client["CallbackURLs"] == client["LogoutURLs"] == [PAGE, "https://chat.example.org/"]
     assert client["GenerateSecret"] is False
     assert client["PreventUserExistenceErrors"] == "ENABLED"
 
@@ -32,7 +32,14 @@ def test_a_script_signs_in_with_a_password_only_where_tests_run(own: Stack, host
 
 def test_the_sign_in_page_has_a_name_of_the_account(own: Stack) -> None:
     """A domain's first label is unique in its region; the account's number makes it so."""
-    assert own.properties("Identity/Domain")["Domain"] == "playbyplay-<AWS::AccountId>"
+    domain = own.properties("Identity/Domain")
+    assert (domain["Domain"], domain["ManagedLoginVersion"]) == ("playbyplay-<AWS::AccountId>", 1)
+
+
+def test_accounts_outlive_the_stack_unless_told(own: Stack, host: Stack) -> None:
+    """Deleting the stack keeps its users, and `keep_data=0` deletes them."""
+    assert own.resources["Identity/Users"]["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert host.resources["Identity/Users"]["DeletionPolicy"] == "Delete"
 
 
 def test_another_provider_stands_in_place_of_the_pool(foreign: Stack) -> None:

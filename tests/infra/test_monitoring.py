@@ -7,7 +7,7 @@ from tests.infra.synthesis import Stack
 
 ALARMS = {
     "DeadLetters": 0,
-    "OldJobs": 120,
+    "JobsWait": 0,
     "RunnerErrors": 0,
     "MessageErrors": 0,
     "Throttles": 0,
@@ -40,7 +40,11 @@ def test_the_alarms_watch_what_they_are_named_for(own: Stack) -> None:
         "ApproximateNumberOfMessagesVisible",
         of("QueueName", "<Queue/DeadLetters.QueueName>"),
     )
-    assert dimensions["OldJobs"] == ("ApproximateAgeOfOldestMessage", of("QueueName", "<Queue/Jobs.QueueName>"))
+    assert dimensions["JobsWait"] == (
+        "ApproximateNumberOfMessagesVisible",
+        of("QueueName", "<Queue/Jobs.QueueName>"),
+    )
+    assert own.properties("Monitoring/JobsWait")["Statistic"] == "Minimum"
     assert dimensions["RunnerErrors"] == ("Errors", of("FunctionName", "<Functions/Runner>"))
     assert dimensions["MessageErrors"] == ("Errors", of("FunctionName", "<Functions/Message>"))
     assert dimensions["OverdueRuns"] == ("OverdueRuns", of("service", "watchdog"))

@@ -50,7 +50,11 @@ def test_the_indexes_are_the_adapters(own: Stack) -> None:
 def test_runs_and_journal_outlive_the_stack_unless_told(own: Stack, host: Stack) -> None:
     """Deleting the stack keeps what users said, and `keep_data=0` deletes it."""
     kept = {path: own.resources[path]["DeletionPolicy"] for path in own.of(TABLE)}
-    assert kept == {"Storage/Runs": "Retain", "Storage/Journal": "Retain", "Storage/Connections": "Delete"}
+    assert kept == {
+        "Storage/Runs": "RetainExceptOnCreate",
+        "Storage/Journal": "RetainExceptOnCreate",
+        "Storage/Connections": "Delete",
+    }
     assert {host.resources[path]["DeletionPolicy"] for path in host.of(TABLE)} == {"Delete"}
 
 

@@ -46,11 +46,26 @@ def test_only_the_distribution_reads_the_bucket(own: Stack) -> None:
     assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"] == {
         "SSEAlgorithm": "AES256"
     }
-    deny, allow = own.properties("Web/Files/Policy")["PolicyDocument"]["Statement"]
+    deny, empties, allow = own.properties("Web/Files/Policy")["PolicyDocument"]["Statement"]
+    assert "<Custom::S3AutoDeleteObjectsCustomResourceProvider/Role.Arn>" in str(empties["Principal"])
     assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     assert (allow["Effect"], allow["Action"]) == ("Allow", "s3:GetObject")
     assert allow["Principal"] == {"Service": "cloudfront.amazonaws.com"}
     assert "<Web/Distribution>" in str(allow["Condition"])
+
+
+def test_the_bucket_is_emptied_when_the_stack_goes(own: Stack) -> None:
+    """A bucket with files in it cannot be deleted, and the stack with it."""
+    (empties,) = own.of("Custom::S3AutoDeleteObjects").values()
+    assert empties["BucketName"] == "<Web/Files>"
+    assert own.resources["Web/Files"]["DeletionPolicy"] == "Delete"
+
+
+def test_what_cloudfront_names_for_the_whole_account_has_its_region_in_it(own: Stack) -> None:
+    """Or a second region of the account could not be deployed."""
+    headers = own.properties("Web/Headers")["ResponseHeadersPolicyConfig"]["Name"]
+    (access,) = own.of("AWS::CloudFront::OriginAccessControl").values()
+    assert headers == access["OriginAccessControlConfig"]["Name"] == "playbyplay-<AWS::Region>"
 
 
 def test_tickets_are_asked_for_on_the_pages_own_origin(own: Stack) -> None:
