@@ -87,8 +87,9 @@ class Functions(Construct):
             timeout_s=RUNNER_S,
             memory_mb=_RUNNER_MB,
             layers="runner",
-            # Who settles a turn sends the next one of its thread to the queue that called it: after sixteen of
-            # them Lambda would take it for an endless loop and stop it.
+            # Who settles a turn sends the next one of its thread to the queue that called it, and so does a runner
+            # whose time is up with the run it works on (30 times at most): after sixteen in a row Lambda would take
+            # it for an endless loop and stop it.
             loop=RecursiveLoop.ALLOW,
             reserved=reserved,
         )

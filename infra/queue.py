@@ -6,8 +6,8 @@ from constructs import Construct
 
 # Lambda takes no smaller one than the runner's time limit, and the runner shortens it as its first act.
 VISIBILITY_S = 900
-# A job whose run another runner holds comes back every 5 s. The holder lives 900 s at most and its lease 30 s
-# longer: 186 times. More than that is a job that nobody can finish; at 900 s apiece it still ends here in time.
+# A job that came twice finds its run held and comes back every 30 s, 120 times in the hour a run may take. More than
+# 250 is a job that nobody can finish; at 900 s apiece it still ends here in time.
 MAX_RECEIVES = 250
 _KEPT_DAYS = 4
 _DEAD_KEPT_DAYS = 14  # SQS's longest; https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html

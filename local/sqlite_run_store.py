@@ -26,8 +26,7 @@ WHERE {_OWN_KEY} AND {_OPEN} AND (owner IS NULL OR lease_until_ms <= ?) RETURNIN
 """
 _SETTLE = f"UPDATE runs SET status = ?, owner = NULL, lease_until_ms = 0 WHERE {_OWN_KEY} AND {_OPEN}"
 _RELEASE = f"""
-UPDATE runs SET owner = NULL, lease_until_ms = 0, attempts = max(0, attempts - 1),
-    status = CASE WHEN attempts <= 1 THEN 'queued' ELSE status END
+UPDATE runs SET owner = NULL, lease_until_ms = 0, attempts = max(0, attempts - 1)
 WHERE {_OWN_KEY} AND owner = ?
 """
 _GET = f"{_SELECT} WHERE {_OWN_KEY}"

@@ -1,7 +1,8 @@
 """The whole product on fakes: every use case as a home composes it, with every port in the test's hands."""
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from agent_runner.agent import Agent, Tool
@@ -45,6 +46,7 @@ QUICK = Timing(
     heartbeat_s=0.04,
     visibility_s=45,
     retry_s=0.01,
+    held_s=0.02,
     store_s=0.1,
     delta_s=0.005,
 )
@@ -57,6 +59,7 @@ class House:
 
     Attributes:
         seen: the connection on which the user watches; it is open from the start.
+        monotonic: what a runner goes by for its waits and its time limit.
     """
 
     timing: Timing = QUICK
@@ -65,6 +68,7 @@ class House:
     ids: FakeIds = field(default_factory=FakeIds)
     log: FakeLog = field(default_factory=FakeLog)
     seen: str = "watching="
+    monotonic: Callable[[], float] = time.monotonic
     journal: FakeJournal = field(init=False)
     runs: FakeRunStore = field(init=False)
     queue: FakeRunQueue = field(init=False)
@@ -185,6 +189,7 @@ class House:
             ids=self.ids,
             log=self.log,
             timing=self.timing,
+            monotonic=self.monotonic,
         )
 
     def caller(self, connection_id: str | None = None, user: str = USER) -> Caller:

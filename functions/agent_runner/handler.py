@@ -54,6 +54,6 @@ def _container() -> Container:
     return Container("agent_runner", RunnerSettings, build)
 
 
-def lambda_handler(event: container.Event, _context: object) -> container.Answer:
+def lambda_handler(event: container.Event, context: object) -> container.Answer:
     """Run the jobs of one batch."""
-    return _container().answer(event)
+    return _container().answer(event, context)

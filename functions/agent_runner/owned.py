@@ -1,6 +1,8 @@
-"""A run in its owner's hands: what the supervisor knows of it beside the journal, and what wakes it."""
+"""A run in its owner's hands: what the supervisor knows of it beside the journal, how long, and what wakes it."""
 
 import asyncio
+import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -9,7 +11,9 @@ from agent_runner.tool_executor import ToolReport
 from playbyplay.domain.derivation import AskModel, CallTool, CloseDelegation, Message
 from playbyplay.domain.journal import History
 from playbyplay.domain.thread import Run
-from playbyplay.ports import Receipt
+from playbyplay.domain.timing import Timing
+from playbyplay.errors import RunError
+from playbyplay.ports import MAX_HOPS, Job, Receipt
 
 Work: TypeAlias = AskModel | CallTool | CloseDelegation
 
@@ -22,6 +26,52 @@ class Working:
     task: asyncio.Task[ModelResponse | ToolReport]
 
 
+class TimeLimit:
+    """How long an owner may keep a run before the next one must have it.
+
+    Args:
+        ends_s: the monotonic second by which it must have let go; None for never.
+        job: the run's; it can be handed on so often and no more.
+        timing: how long before the end what must stop.
+        monotonic: the time in seconds.
+    """
+
+    def __init__(self, ends_s: float | None, job: Job, timing: Timing, monotonic: Callable[[], float]) -> None:
+        self._ends_s = math.inf if ends_s is None else ends_s
+        self._hops = job.hops
+        self._timing = timing
+        self._monotonic = monotonic
+
+    def is_near(self) -> bool:
+        """Whether there is too little time left to begin anything."""
+        return self._left_s() < self._timing.no_new_step_s
+
+    def allows(self, step: Work) -> bool:
+        """Whether a step may be begun now."""
+        if not self.is_near():
+            return True
+        # The next owner would take an unsafe call that stands open for one that was made: it is now or never.
+        unsafe = isinstance(step, CallTool) and bool(step.call.unsafe)
+        return unsafe and self._left_s() >= self._timing.let_go_s
+
+    def is_up(self, working: Collection[Working]) -> bool:
+        """Whether the run must be let go: there is no time left, or nothing to wait for.
+
+        Raises:
+            RunError: `deadline_exceeded`: it was handed on so often that it may not be again.
+        """
+        if not self.is_near() or any(one.task.done() for one in working):  # what a step found out is recorded first
+            return False
+        if working and self._left_s() >= self._timing.let_go_s:
+            return False
+        if self._hops >= MAX_HOPS:
+            raise RunError("deadline_exceeded", "The run took too long.")
+        return True
+
+    def _left_s(self) -> float:
+        return self._ends_s - self._monotonic()
+
+
 @dataclass(slots=True)
 class Owned:
     """A run in this supervisor's hands."""
@@ -30,8 +80,9 @@ class Owned:
     owner: str
     history: History
     receipt: Receipt
-    last_frame_s: float
-    last_renewal_s: float
+    limit: TimeLimit
+    last_frame_s: float = 0.0
+    last_renewal_s: float = 0.0
     earlier: tuple[Message, ...] = ()
     working: dict[str, Working] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,4 +1,4 @@
-"""Owns a run from the job to its terminal: lease, fence, deadline, cancel, and settling once.
+"""Owns a run from the job to its terminal: lease, fence, deadline, cancel, handing it on, and settling once.
 
 One coroutine appends; steps run beside it as tasks. So an append is never cut off by a cancel, and
 a heartbeat never overtakes an event.
@@ -7,12 +7,13 @@ a heartbeat never overtakes an event.
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 
 from agent_runner.deltas import Deltas
 from agent_runner.engine import UNCERTAIN, Engine, activity, delegation_report
 from agent_runner.memory import recall
 from agent_runner.model import ModelClient, ModelResponse
-from agent_runner.owned import Owned, Pulse, Work, Working
+from agent_runner.owned import Owned, Pulse, TimeLimit, Work, Working
 from agent_runner.tool_executor import ToolExecutor, ToolReport
 from playbyplay.domain.derivation import (
     AskModel,
@@ -25,7 +26,7 @@ from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import Timing
 from playbyplay.errors import Demoted, OutcomeUnknown, RunError, StoreUnavailable
 from playbyplay.notifier import Notifier
-from playbyplay.ports import CancelWatch, Clock, Ids, Job, Journal, Log, NotAcquired, Receipt, RunStore
+from playbyplay.ports import Acquired, CancelWatch, Clock, Ids, Job, Journal, Log, NotAcquired, Receipt, RunStore
 from playbyplay.protocol.replies import Heartbeat
 from playbyplay.settlement import Settlement
 
@@ -33,7 +34,11 @@ STOP_S = 0.05  # how long a step that was told to end is waited for
 
 
 class Supervisor:
-    """Runs jobs."""
+    """Runs jobs.
+
+    Args:
+        monotonic: the time in seconds, from any start; everything else names itself.
+    """
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class Supervisor:
         ids: Ids,
         log: Log,
         timing: Timing,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runs = runs
         self._journal = journal
@@ -63,15 +69,24 @@ class Supervisor:
         self._ids = ids
         self._log = log
         self._timing = timing
+        self._monotonic = monotonic
 
-    async def run(self, job: Job, receipt: Receipt) -> float | None:
-        """Bring a run to its terminal, or find that there is nothing to do.
+    async def run(self, job: Job, receipt: Receipt, *, ends_s: float | None = None) -> float | None:
+        """Bring a run to its terminal or hand it on, or find that there is nothing to do.
+
+        Args:
+            job: the run's.
+            receipt: of the job.
+            ends_s: the monotonic second by which the run must be let go; None for never.
 
         Returns:
             None when the job is done with; else the seconds after which it should come again.
         """
+        limit = TimeLimit(ends_s, job, self._timing, self._monotonic)
         try:
-            return await self._run(job, receipt)
+            if not limit.is_near():
+                return await self._run(job, receipt, limit)
+            reason = "time"
         except Demoted:
             reason = "demoted"
         except (StoreUnavailable, OutcomeUnknown) as trouble:
@@ -79,38 +94,51 @@ class Supervisor:
         self._log.event("run_retried", run_id=job.run_id, reason=reason)
         return self._timing.retry_s
 
-    async def _run(self, job: Job, receipt: Receipt) -> float | None:
+    async def _run(self, job: Job, receipt: Receipt, limit: TimeLimit) -> float | None:
         owner, now_ms = self._ids.uuid(), self._clock.now_ms()
         # Beside the lease: what to go on from, and a job that comes back soon should this runner fall at once.
         reading = asyncio.ensure_future(self._journal.read(job.user, job.run_id))
         hiding = asyncio.ensure_future(self._hide(receipt))
+        beside = asyncio.gather(reading, hiding, return_exceptions=True)
         try:
-            acquired = await self._runs.acquire(
-                job.user, job.run_id, owner, now_ms=now_ms, lease_until_ms=now_ms + int(self._timing.lease_s * 1000)
-            )
-        finally:
-            await hiding
-            records = await reading
-        if isinstance(acquired, NotAcquired):
-            return await self._not_acquired(job, acquired)
-        run, history = acquired.run, History.of(job.user, job.run_id, records)
+            try:
+                acquired = await self._runs.acquire(
+                    job.user, job.run_id, owner, now_ms=now_ms, lease_until_ms=now_ms + int(self._timing.lease_s * 1000)
+                )
+            finally:
+                await beside
+            if isinstance(acquired, NotAcquired):
+                return await self._not_acquired(job, acquired)
+            history = History.of(job.user, job.run_id, reading.result())
+        except Exception:
+            await self._release(job, owner)  # nobody fell; and what cannot be read may be of a later version
+            raise
+        try:
+            await self._acquired(job, acquired, Owned(acquired.run, owner, history, receipt, limit))
+        except (Demoted, StoreUnavailable, OutcomeUnknown):
+            await self._release(job, owner)  # nobody fell: the next try has the run at once, and it counts as none
+            raise
+        return None
+
+    async def _acquired(self, job: Job, acquired: Acquired, owned: Owned) -> None:
+        """Bring a leased run to its terminal or hand it on, unless it has to wait for another."""
+        run, history = owned.run, owned.history
         if history.state.phase != "ended":
             if acquired.may_wait and await self._waits_for_another(run):
-                await self._leave(run, owner)
-                return None
+                return await self._leave(run, owned.owner)
             self._log.event("run_acquired", run_id=run.run_id, epoch=history.epoch + 1, attempts=run.attempts)
             verdict = self._verdict(run, history)
             if verdict is not None:
                 await self._settlement.take_and_fail(history, verdict)
             else:
-                now_s = time.monotonic()
-                await self._own(Owned(run, owner, history, receipt, last_frame_s=now_s, last_renewal_s=now_s))
-        await self._settlement.settle(run, history)
-        return None
+                owned.last_frame_s = owned.last_renewal_s = self._monotonic()
+                if not await self._own(owned):
+                    return await self._hand_on(job, owned)
+        return await self._settlement.settle(run, history)
 
     async def _not_acquired(self, job: Job, refusal: NotAcquired) -> float | None:
         if refusal.reason == "held":
-            return self._timing.retry_s
+            return self._timing.held_s
         self._log.event("job_dropped", run_id=job.run_id, reason=refusal.reason)
         run = await self._runs.get(job.user, job.run_id)
         if run is not None:
@@ -141,8 +169,18 @@ class Supervisor:
             return RunError("queue_timeout", "The message waited too long for an agent.")
         return None
 
-    async def _own(self, owned: Owned) -> None:
-        """Fence, work, and end in exactly one terminal.
+    async def _hand_on(self, job: Job, owned: Owned) -> None:
+        """Let the next runner have the run, which goes on from the journal.
+
+        Raises:
+            StoreUnavailable: the job was not sent; this one comes again in its place.
+        """
+        await self._release(job, owned.owner)
+        # A crash here loses nothing: this job is still hidden, not deleted, and is shown again in its time.
+        await self._settlement.hand_on(job)
+
+    async def _own(self, owned: Owned) -> bool:
+        """Fence, work, and end in exactly one terminal; False if the time was up before.
 
         Raises:
             Demoted: another owner took the run.
@@ -150,19 +188,16 @@ class Supervisor:
         """
         history, run = owned.history, owned.run
         progressed = history.progressed
+        await self._append(owned, self._engine.started(history, self._clock.now_ms()))  # before it, no word is ours
         try:
-            await self._append(owned, self._engine.started(history, self._clock.now_ms()))
             if progressed and run.attempts > 1:
                 await self._renew(owned, reset_attempts=True)
             owned.earlier = await recall(self._runs, self._journal, run)
-            await self._work(owned)
+            return await self._work(owned)
         except RunError as error:
             await self._stop(owned)
             await self._settlement.end(history, error)
-        except Demoted:
-            raise
-        except (StoreUnavailable, OutcomeUnknown):
-            await self._release(owned)
+        except (Demoted, StoreUnavailable, OutcomeUnknown):
             raise
         except Exception as error:  # noqa: BLE001 - a bug of ours must end in a terminal, not in silence
             self._log.event("run_crashed", run_id=run.run_id, error=type(error).__name__)
@@ -170,9 +205,10 @@ class Supervisor:
             await self._settlement.end(history, RunError("internal", "Something went wrong on our side."))
         finally:
             await self._stop(owned)
+        return True
 
-    async def _work(self, owned: Owned) -> None:
-        """Perform steps until the run has ended; all appends happen here, one after the other."""
+    async def _work(self, owned: Owned) -> bool:
+        """Perform steps until the run has ended, or the time is up; all appends happen here, one after the other."""
         history = owned.history
         deadline_ms = started_ms(history) + int(self._timing.run_s * 1000)
         self._watch(owned)
@@ -184,19 +220,22 @@ class Supervisor:
                 steps = self._engine.steps(history)
                 for step in steps:
                     if isinstance(step, Finish):
-                        return await self._settlement.finish(history)
-                    if step.key not in owned.working:
+                        await self._settlement.finish(history)
+                        return True
+                    if step.key not in owned.working and owned.limit.allows(step):
                         task = asyncio.create_task(self._perform(owned, step))
                         task.add_done_callback(owned.wake)
                         owned.working[step.key] = Working(step, task)
+                if owned.limit.is_up(owned.working.values()):
+                    return False
+                await self._beat(owned)
                 await owned.news.wait()
                 owned.news.clear()
                 if owned.is_cancelled():
                     raise _cancelled()
                 await self._collect(owned)
                 if history.state.phase == "ended":
-                    return None
-                await self._beat(owned)
+                    return True
         finally:
             pulse.stop()
             owned.unwatch()
@@ -228,7 +267,7 @@ class Supervisor:
 
         async def on_text(attempt: int, text: str) -> None:
             if text:
-                owned.last_frame_s = time.monotonic()
+                owned.last_frame_s = self._monotonic()
                 await deltas.on_text(attempt, text)
 
         try:
@@ -248,11 +287,11 @@ class Supervisor:
 
     async def _append(self, owned: Owned, entries: list[Entry]) -> None:
         await self._notifier.append(owned.history, entries)
-        owned.last_frame_s = time.monotonic()
+        owned.last_frame_s = self._monotonic()
 
     async def _beat(self, owned: Owned) -> None:
         """Break a silence, and keep what is ours."""
-        now_s, history = time.monotonic(), owned.history
+        now_s, history = self._monotonic(), owned.history
         if now_s - owned.last_frame_s >= self._timing.heartbeat_s:
             owned.last_frame_s = now_s
             frame = Heartbeat(
@@ -264,8 +303,11 @@ class Supervisor:
             await self._notifier.tell(history.user, history.run_id, frame, last_seq=history.state.last_seq)
         if now_s - owned.last_renewal_s >= self._timing.renew_s:
             self._watch(owned)
-            await self._renew(owned, reset_attempts=False)
-            await self._hide(owned.receipt)
+            hiding = asyncio.ensure_future(self._hide(owned.receipt))
+            try:
+                await self._renew(owned, reset_attempts=False)
+            finally:
+                await hiding
 
     async def _hide(self, receipt: Receipt) -> None:
         """Keep the job from other runners; where that fails it may come again and finds the run held."""
@@ -274,7 +316,7 @@ class Supervisor:
 
     async def _renew(self, owned: Owned, *, reset_attempts: bool) -> None:
         """Prolong the lease. A renewal that fails loses nothing: the journal alone decides who writes."""
-        owned.last_renewal_s = time.monotonic()
+        owned.last_renewal_s = self._monotonic()
         lease_until_ms = self._clock.now_ms() + int(self._timing.lease_s * 1000)
         try:
             kept = await self._runs.renew(
@@ -289,10 +331,10 @@ class Supervisor:
         if not kept:
             raise Demoted("the lease is another owner's")
 
-    async def _release(self, owned: Owned) -> None:
-        """Let the next try have the run at once; a lease that cannot be given back ends by itself."""
+    async def _release(self, job: Job, owner: str) -> None:
+        """Give a lease back, if it is ours; one that cannot be given back ends by itself."""
         with contextlib.suppress(StoreUnavailable, OutcomeUnknown):
-            await self._runs.release(owned.run.user, owned.run.run_id, owned.owner)
+            await self._runs.release(job.user, job.run_id, owner)
 
     async def _stop(self, owned: Owned) -> None:
         """End the steps that are still at work; a tool that cannot be stopped goes on unheard."""

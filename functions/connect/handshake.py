@@ -32,14 +32,22 @@ class Handshake:
         """Return the policy that lets the connection in, with whose it is; or the one that denies it.
 
         Raises:
-            Exception: "Unauthorized", the very word API Gateway answers with 401; anything else would be 500.
+            Exception: "Unauthorized", the very word API Gateway answers with 401; anything else is 500.
+            RuntimeError: the type's name of what went wrong, without its text: Lambda logs what is raised.
         """
-        handshake = AuthorizerEvent.model_validate(event)
+        try:
+            return await self._let_in(AuthorizerEvent.model_validate(event))
+        except AdmissionRefused:
+            raise Exception("Unauthorized") from None  # noqa: TRY002 - the guide's own example
+        except Exception as error:  # noqa: BLE001 - raised again, without its text
+            raise RuntimeError(type(error).__name__) from None
+
+    async def _let_in(self, handshake: AuthorizerEvent) -> Answer:
         try:
             session = await self._admission(handshake.origin, self._shown(handshake))
         except AdmissionRefused as refused:
             if refused.status == _UNAUTHORIZED:
-                raise Exception("Unauthorized") from None  # noqa: TRY002 - the guide's own example
+                raise
             return _policy("Deny", "nobody", handshake.method_arn)
         principal = hashlib.sha256(session.user.encode()).hexdigest()  # it may show in an access log
         return _policy("Allow", principal, handshake.method_arn) | {"context": _context(session)}

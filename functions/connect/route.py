@@ -19,7 +19,17 @@ class Route:
         self._attendance = attendance
 
     async def __call__(self, event: Event) -> Answer:
-        """Return the answer to either: 200, with our subprotocol if the client offered it."""
+        """Return the answer to either: 200, with our subprotocol if the client offered it.
+
+        Raises:
+            RuntimeError: the type's name of what went wrong, without its text: Lambda logs what is raised.
+        """
+        try:
+            return await self._answer(event)
+        except Exception as error:  # noqa: BLE001 - raised again, without its text
+            raise RuntimeError(type(error).__name__) from None
+
+    async def _answer(self, event: Event) -> Answer:
         if event["requestContext"].get("routeKey") != _CONNECT:
             return await self._disconnect(DisconnectEvent.model_validate(event))
         connect = ConnectEvent.model_validate(event)

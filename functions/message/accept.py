@@ -16,6 +16,8 @@ from playbyplay.protocol.commands import AgentMessage
 from playbyplay.protocol.replies import MessageAccepted, RunInput
 
 _TRIES = 3
+_STORE_S = 5.0
+_SEND_S = 10.0  # so that a queue's own tries fit; with the store's it is well below the 25 s the function has
 
 
 class Accept:
@@ -36,7 +38,8 @@ class Accept:
         """Return the run of a message, made now or by an earlier send of it.
 
         Raises:
-            Refused: `not_found`, `conflict` or `overloaded`; nothing was written.
+            Refused: `not_found` or `conflict`: nothing was written; `overloaded`: most likely nothing, and
+                the same message sent again makes no second run.
         """
         acceptance = self._acceptance(caller.user, message)
         accepted = await self._store(acceptance, message)
@@ -73,27 +76,48 @@ class Accept:
         )
 
     async def _store(self, acceptance: Acceptance, message: AgentMessage) -> Accepted:
+        """Have it written in time.
+
+        Cut off, it may be written all the same: sent again, it is found, and sent to the queue as a duplicate.
+        """
+        accepted = None
+        try:
+            async with asyncio.timeout(_STORE_S):
+                accepted = await self._written(acceptance)
+        except TimeoutError:
+            pass
+        except Refused as refused:
+            raise Refused(
+                refused.code,
+                refused.message,
+                client_message_id=message.client_message_id,
+                run_id=refused.run_id,
+                retry_after_ms=refused.retry_after_ms,
+            ) from None
+        if accepted is None:
+            raise Refused(
+                "overloaded",
+                "The message could not be stored. Send it again.",
+                client_message_id=message.client_message_id,
+                retry_after_ms=1000,
+            )
+        check_repeat(accepted.run, acceptance.run.content_digest, message.thread_id)
+        return accepted
+
+    async def _written(self, acceptance: Acceptance) -> Accepted | None:
         """Write once; an unknown outcome is read back before the same write is tried again."""
-        for _ in range(_TRIES):
+        for tried in range(_TRIES):
+            if tried:  # on AWS after 0.1 s, then after 0.4 s more
+                await asyncio.sleep(self._timing.retry_s / 50 * 4 ** (tried - 1) * (1 + self._ids.fraction()))
             try:
-                accepted = await self._runs.accept(acceptance)
+                return await self._runs.accept(acceptance)
             except OutcomeUnknown:
-                accepted_or_none = await self._read_back(acceptance)
-                if accepted_or_none is None:
-                    continue
-                accepted = accepted_or_none
+                accepted = await self._read_back(acceptance)
+                if accepted is not None:
+                    return accepted
             except StoreUnavailable:
                 continue
-            except Refused as refused:
-                raise Refused(refused.code, refused.message, client_message_id=message.client_message_id) from None
-            check_repeat(accepted.run, acceptance.run.content_digest, message.thread_id)
-            return accepted
-        raise Refused(
-            "overloaded",
-            "The message could not be stored. Send it again.",
-            client_message_id=message.client_message_id,
-            retry_after_ms=1000,
-        )
+        return None
 
     async def _read_back(self, acceptance: Acceptance) -> Accepted | None:
         """Look whether the write took effect: by the message's id, else by the run's own."""
@@ -127,8 +151,9 @@ class Accept:
         if accepted.position > 0 or run.status != "queued":
             return
         try:
-            await self._queue.send(Job(run.user, run.run_id))
-        except StoreUnavailable:
+            async with asyncio.timeout(_SEND_S):
+                await self._queue.send(Job(run.user, run.run_id))
+        except (StoreUnavailable, TimeoutError):
             self._log.event("run_retried", run_id=run.run_id, reason="queue")
 
     async def _tell_others(self, caller: Caller, accepted: Accepted, acceptance: Acceptance) -> None:

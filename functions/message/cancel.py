@@ -3,6 +3,8 @@
 An owned run is ended by its owner, who looks for the wish. The terminal is whatever is appended first.
 """
 
+import asyncio
+
 from message.caller import Caller
 from playbyplay.domain.journal import History
 from playbyplay.domain.thread import Run
@@ -12,6 +14,9 @@ from playbyplay.ports import Acquired, Clock, Ids, Journal, RunStore
 from playbyplay.protocol.commands import Cancel as CancelCommand
 from playbyplay.protocol.replies import CancelAccepted
 from playbyplay.settlement import Settlement
+
+_WISH_S = 5.0
+_END_S = 10.0  # beside the store it waits for the connections that are told, the slowest of which takes 6 s
 
 
 class Cancel:
@@ -34,13 +39,17 @@ class Cancel:
             Refused: `not_found` or `overloaded`.
         """
         try:
-            run = await self._runs.request_cancel(caller.user, command.run_id)
+            async with asyncio.timeout(_WISH_S):
+                run = await self._runs.request_cancel(caller.user, command.run_id)
             if run is None:
                 raise Refused("not_found", "There is no such run.", run_id=command.run_id)
             if run.is_open:
-                await self._end_unowned(run)
-        except (OutcomeUnknown, StoreUnavailable):
-            raise Refused("overloaded", "The run could not be cancelled now.", run_id=command.run_id) from None
+                async with asyncio.timeout(_END_S):
+                    await self._end_unowned(run)
+        except (OutcomeUnknown, StoreUnavailable, TimeoutError):
+            raise Refused(
+                "overloaded", "The run could not be cancelled now.", run_id=command.run_id, retry_after_ms=1000
+            ) from None
         return CancelAccepted(run_id=command.run_id)
 
     async def _end_unowned(self, run: Run) -> None:

@@ -1,5 +1,9 @@
 """A frame in, a reply out: decode, check the session, call the verb; a refusal is a reply too."""
 
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
 from message.accept import Accept
 from message.answer import Answer
 from message.caller import Caller
@@ -11,6 +15,10 @@ from playbyplay.ports import Clock, Log, Quota
 from playbyplay.protocol import commands
 from playbyplay.protocol.codec import decode, rejection
 from playbyplay.protocol.replies import Reply
+
+# How long an answer may take, of the 25 s the function has: a client that hears nothing asks again.
+# `agent_message` and `cancel` are not here. They limit themselves: what follows a write is not cut off with it.
+_LIMIT_S: Final[Mapping[str, float]] = {"ping": 5.0, "answer": 5.0, "resume": 20.0}
 
 
 class Dispatch:
@@ -49,8 +57,9 @@ class Dispatch:
 
     async def _serve(self, caller: Caller, command: commands.Command) -> Reply:
         try:
-            return await self._answer_to(caller, command)
-        except (OutcomeUnknown, StoreUnavailable):
+            async with asyncio.timeout(_LIMIT_S.get(command.type)):
+                return await self._answer_to(caller, command)
+        except (OutcomeUnknown, StoreUnavailable, TimeoutError):
             raise Refused(
                 "overloaded",
                 "The store did not answer. Ask again.",

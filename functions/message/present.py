@@ -1,7 +1,8 @@
 """The caller is there: its row is put back where it went missing, and who has to give way for it is closed.
 
-`ping` and `resume` say so. It is also where a connection learns that it gave way itself: the function
-that takes connections in may not close any, so one that gave way is closed when it speaks.
+`ping` and `resume` say so. It is also where a connection learns that it gave way itself, since the
+function that takes connections in may not close any. It is not closed here, or it would not get the
+answer: told `expired`, a client connects again.
 """
 
 import asyncio
@@ -24,10 +25,10 @@ class Presence:
         """Return once the caller's row stands.
 
         Raises:
-            Refused: `expired`, when the caller is the one that gives way; it is closed.
+            Refused: `expired`, when the caller is the one that gives way.
         """
         gave_way = await self._connections.add(caller.connection_id, caller.session, now_ms=self._clock.now_ms())
-        await asyncio.gather(*map(self._close, gave_way))
+        await asyncio.gather(*(self._close(one) for one in gave_way if one != caller.connection_id))
         if caller.connection_id in gave_way:
             raise Refused("expired", "This connection gave way to newer ones.")
 

@@ -19,7 +19,17 @@ class Route:
         self._tickets = tickets
 
     async def __call__(self, event: Event) -> Answer:
-        """Return a ticket, or one sentence that says why there is none."""
+        """Return a ticket, or one sentence that says why there is none.
+
+        Raises:
+            RuntimeError: the type's name of what went wrong, without its text: Lambda logs what is raised.
+        """
+        try:
+            return await self._answer(event)
+        except Exception as error:  # noqa: BLE001 - raised again, without its text
+            raise RuntimeError(type(error).__name__) from None
+
+    async def _answer(self, event: Event) -> Answer:
         request = HttpEvent.model_validate(event)
         user = request.subject
         if user is None or not _is_user(user):

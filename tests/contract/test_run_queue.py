@@ -1,12 +1,13 @@
 """The queue: what is sent is received, in order where nothing fails."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from local.run_queue import LocalRunQueue
 from playbyplay.errors import StoreUnavailable
-from playbyplay.ports import Job
+from playbyplay.ports import MAX_HOPS, Job
 from tests.contract.aws_homes import AwsHome
 from tests.contract.home import Home
 from tests.fakes.faults import fail_before
@@ -28,12 +29,21 @@ async def received(home: Home, count: int) -> list[Job]:
     return [(await asyncio.wait_for(queue.receive(), 1)).job for _ in range(count)]
 
 
-async def test_a_job_carries_ids_and_nothing_else(home: Home) -> None:
-    """User and run come out as they went in, first in, first out."""
+async def test_a_job_carries_ids_and_a_count_and_nothing_else(home: Home) -> None:
+    """User and run come out as they went in, first in, first out; none of them was ever handed on."""
     for job in JOBS:
         await home.queue.send(job)
     assert await received(home, 3) == JOBS
-    assert Job.__slots__ == ("user", "run_id")
+    assert [job.hops for job in JOBS] == [0, 0, 0]
+    assert Job.__slots__ == ("user", "run_id", "hops")
+
+
+@pytest.mark.parametrize("hops", [1, MAX_HOPS])
+async def test_a_job_carries_how_often_it_was_handed_on(home: Home, hops: int) -> None:
+    """Up to the last time it may be."""
+    handed_on = replace(JOBS[0], hops=hops)
+    await home.queue.send(handed_on)
+    assert await received(home, 1) == [handed_on]
 
 
 async def test_a_job_sent_twice_is_received(home: Home) -> None:

@@ -300,6 +300,15 @@ async def test_a_released_run_can_be_acquired_at_once(home: Home) -> None:
     assert (released.owner, released.attempts) == (None, 0)
 
 
+async def test_a_released_run_keeps_its_status(home: Home) -> None:
+    """Its events were told, so it does not step back: not in its first lease and not in a later one."""
+    (run,) = await accepted_turns(home, 1)
+    for owner in ("one", "two"):
+        await acquired(home, run, owner)
+        await home.runs.release(USER, run.run_id, owner)
+        assert await home.runs.get(USER, run.run_id) == replace(run, status="running")
+
+
 async def test_settling_notes_the_end_once(home: Home) -> None:
     """The first status stays, the lease ends, and a repeat with another status changes nothing."""
     (run,) = await accepted_turns(home, 1)

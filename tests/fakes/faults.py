@@ -83,6 +83,10 @@ class Faults:
         """The next calls of an operation take these, in order; None passes, and so do those after the last."""
         self._planned[operation].extend(faults)
 
+    def heal(self, operation: str) -> None:
+        """What was planned for an operation happens no more."""
+        self._planned[operation].clear()
+
     def strike_at(self, number: int, fault: Fault, operation: str = "") -> None:
         """The call of this number (from 1), of one operation or of all, takes this fault."""
         self._numbered[operation, number] = fault

@@ -17,6 +17,8 @@ from connect import handler as connect
 from message import handler as message
 from playbyplay.adapters.aws import Aws
 from playbyplay.adapters.container import Answer, Container, Event
+from playbyplay.adapters.sqs_run_queue import job_body
+from playbyplay.ports import Job
 from playbyplay.settings import (
     AuthorizerSettings,
     BadSetting,
@@ -28,6 +30,7 @@ from playbyplay.settings import (
 )
 from tests.contract.moto_lock import locked_moto
 from tests.contract.tables import Stored
+from tests.fakes.ids import uuid
 from tests.fakes.log import FakeLog
 from tests.histories import USER
 from tests.integration.cloud_house import METHOD, ORIGIN
@@ -170,6 +173,22 @@ def test_the_handlers_serve_a_turn(deployment: Deployment, capsys: pytest.Captur
     assert not {event for _service, event in logged} & {"aws_failed", "post_failed", "run_retried"}
     assert any("_aws" in line and line.get("MessageAccepted") for line in lines)
     assert shown.rpartition(".")[2] not in json.dumps(lines)
+
+
+class Ending:
+    """What Lambda tells of a call with one second left."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds left."""
+        return 1_000
+
+
+def test_a_runner_with_too_little_time_left_takes_no_job(deployment: Deployment) -> None:
+    """Lambda's context tells; the job comes again, and is looked at where there is time."""
+    record = {"messageId": "m", "receiptHandle": "h", "body": job_body(Job(USER, uuid(404)))}
+    event = {"Records": [{**record, "attributes": {"ApproximateReceiveCount": "1"}}]}
+    assert runner.lambda_handler(event, Ending()) == {"batchItemFailures": [{"itemIdentifier": "m"}]}
+    assert runner.lambda_handler(event, None) == {"batchItemFailures": []}
 
 
 @pytest.mark.parametrize("name", [handler.__name__ for handler in HANDLERS])

@@ -32,18 +32,19 @@ class Dock:
     def _receipt(self, handle: str) -> Receipt:
         return self.receipts.setdefault(handle, FakeReceipt())
 
+    def record(self, number: int, body: str) -> dict[str, Any]:
+        """Return a message as the queue hands it over."""
+        return {
+            "messageId": f"m{number}",
+            "receiptHandle": f"h{number}",
+            "body": body,
+            "attributes": {"ApproximateReceiveCount": "1"},
+            "eventSource": "aws:sqs",
+        }
+
     async def failures(self, *bodies: str) -> list[str]:
         """Serve a batch; return the messages that come again. The first one is m0, its handle h0."""
-        records = [
-            {
-                "messageId": f"m{number}",
-                "receiptHandle": f"h{number}",
-                "body": body,
-                "attributes": {"ApproximateReceiveCount": "1"},
-                "eventSource": "aws:sqs",
-            }
-            for number, body in enumerate(bodies)
-        ]
+        records = [self.record(number, body) for number, body in enumerate(bodies)]
         answer = await self.jobs({"Records": records})
         assert set(answer) == {"batchItemFailures"}
         return [one["itemIdentifier"] for one in answer["batchItemFailures"]]
@@ -55,9 +56,11 @@ class Broken(Supervisor):
     def __init__(self, outcomes: dict[str, Callable[[], float | None]]) -> None:
         self.outcomes = outcomes
         self.ran: list[Job] = []
+        self.ends_s: list[float | None] = []
 
-    async def run(self, job: Job, receipt: Receipt) -> float | None:
+    async def run(self, job: Job, receipt: Receipt, *, ends_s: float | None = None) -> float | None:
         self.ran.append(job)
+        self.ends_s.append(ends_s)
         return self.outcomes[job.run_id]()
 
 
@@ -107,6 +110,16 @@ async def test_a_job_that_is_wanted_again_comes_when_it_was_asked_for() -> None:
     assert await dock.failures(body(1), body(2)) == ["m0"]
     assert dock.receipts["h0"].extended == [7.5]
     assert dock.receipts["h1"].extended == []
+
+
+async def test_every_job_of_a_batch_is_told_when_it_must_be_let_go() -> None:
+    """By the second the whole batch must be done; without one none is told any."""
+    supervisor = Broken({uuid(1): lambda: None, uuid(2): lambda: None})
+    dock = Dock(supervisor, FakeLog())
+    records = {"Records": [dock.record(number, body(number)) for number in (1, 2)]}
+    assert await dock.jobs.until(987.5)(records) == {"batchItemFailures": []}
+    assert await dock.jobs(records) == {"batchItemFailures": []}
+    assert supervisor.ends_s == [987.5, 987.5, None, None]
 
 
 async def test_a_job_that_fails_comes_again_and_harms_no_other() -> None:

@@ -55,7 +55,7 @@ async def test_a_run_somebody_holds_comes_again_later() -> None:
     run = await house.say()
     now_ms = house.clock.now_ms()
     await house.runs.acquire(USER, run.run_id, "other", now_ms=now_ms, lease_until_ms=now_ms + 1)
-    assert await perform(house.supervisor(FakeModel()), run) == QUICK.retry_s
+    assert await perform(house.supervisor(FakeModel()), run) == QUICK.held_s
     assert house.events(run) == []
     house.clock.advance(0.001)
     await done(house, run, says("So."))

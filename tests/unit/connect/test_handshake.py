@@ -1,6 +1,7 @@
 """The handshake: which tickets count, and the policy that API Gateway gets."""
 
 import hashlib
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from connect.admission import Admission
 from connect.handshake import Handshake
+from playbyplay.ports import Ticket
 from playbyplay.tickets import Doors, Tickets
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import FakeIds
@@ -16,6 +18,7 @@ from tests.histories import USER
 
 ORIGIN = "https://app.example.com"
 ARN = "arn:aws:execute-api:us-east-1:123456789012:api/live/$connect"
+SECRET = "SECRET-TEXT"  # noqa: S105 - a word to look for
 
 
 class Gate:
@@ -148,3 +151,19 @@ async def test_where_it_is_allowed_a_ticket_may_stand_in_the_url() -> None:
     assert await gate.is_unauthorized(f"playbyplay.v1, ticket.{ticket}", query={"ticket": ticket})
     assert await gate.is_unauthorized(query={"other": ticket})
     assert len(gate.store.tickets) == 1
+
+
+async def test_what_goes_wrong_is_raised_by_its_type_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is no "Unauthorized": the client may try again; what Lambda prints holds no ticket."""
+    gate = Gate()
+
+    async def broken(_digest: str) -> Ticket | None:
+        raise KeyError(SECRET)
+
+    monkeypatch.setattr(gate.store, "redeem", broken)
+    with pytest.raises(RuntimeError) as crash:
+        await gate.answer(f"playbyplay.v1, ticket.{SECRET}")
+    assert str(crash.value) == "KeyError"
+    assert SECRET not in "".join(traceback.format_exception(crash.value))
+    with pytest.raises(RuntimeError, match=r"^ValidationError$"):
+        await gate.handshake({"headers": {"Sec-WebSocket-Protocol": f"ticket.{SECRET}"}})

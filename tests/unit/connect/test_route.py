@@ -1,5 +1,6 @@
 """`$connect` and `$disconnect`: the row comes, our subprotocol is echoed, the row goes."""
 
+import traceback
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ from connect.route import Route
 from playbyplay.domain.connection import MAX_PER_USER
 from tests.fakes.clock import FakeClock
 from tests.fakes.connection_store import FakeConnectionStore
+from tests.fakes.faults import before
 from tests.fakes.log import FakeLog
 from tests.histories import USER
+
+SECRET = "SECRET-TEXT"  # noqa: S105 - a word to look for
 
 
 class Hall:
@@ -85,3 +89,23 @@ async def test_one_connection_too_many_takes_the_row_of_the_oldest() -> None:
         hall.clock.advance(1)
         assert (await hall.connect(f"{number}="))["statusCode"] == 200
     assert list(hall.connections.rows) == [f"{number}=" for number in range(1, MAX_PER_USER + 1)]
+
+
+@pytest.mark.parametrize("operation", ["connections.add", "connections.remove"])
+async def test_what_goes_wrong_is_raised_by_its_type_alone(operation: str) -> None:
+    """API Gateway refuses the handshake; what Lambda prints holds nothing of who came."""
+    hall = Hall()
+    hall.connections.faults.plan(operation, before(KeyError(SECRET)))
+    with pytest.raises(RuntimeError) as crash:
+        await (hall.connect() if operation == "connections.add" else hall.disconnect())
+    assert str(crash.value) == "KeyError"
+    assert SECRET not in "".join(traceback.format_exception(crash.value))
+
+
+async def test_an_event_without_a_user_is_raised_by_its_type_alone() -> None:
+    """An API without its authorizer is a deployment gone wrong."""
+    hall = Hall()
+    context = {"routeKey": "$connect", "connectionId": "new="}
+    with pytest.raises(RuntimeError, match=r"^ValidationError$"):
+        await hall.route({"headers": {}, "requestContext": context})
+    assert hall.connections.rows == {}

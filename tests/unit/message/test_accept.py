@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 
 from playbyplay.domain.thread import digest
-from playbyplay.errors import ConnectionGone, Refused
+from playbyplay.domain.timing import CLOUD
+from playbyplay.errors import ConnectionGone, PostFailed, Refused
 from playbyplay.ports import Job
 from playbyplay.protocol.replies import MessageAccepted
-from tests.fakes.faults import Fault, Faults, fail_after, fail_before, lost
+from tests.fakes.faults import Fault, Faults, before, fail_after, fail_before, lost
 from tests.fakes.ids import uuid
+from tests.fakes.leaps import Leaps
 from tests.histories import MESSAGE, OTHER, USER
 from tests.house import House
 
@@ -296,3 +299,139 @@ async def test_a_failure_behind_the_acceptance_does_not_take_it_back(operation: 
     reply = await house.send("Why?", message=MESSAGE)
     assert house.run(reply.run_id).status == "queued"
     assert house.queue.sent == [Job(USER, reply.run_id)]
+
+
+@pytest.mark.parametrize("fault", [fail_before, lost], ids=["unavailable", "unknown"])
+@pytest.mark.parametrize(("chance", "pauses_s"), [(0.0, (0.1, 0.4)), (0.5, (0.15, 0.6))])
+async def test_a_store_is_given_time_between_the_tries(
+    fault: Callable[[], Fault], chance: float, pauses_s: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer each time, and not for all senders the same."""
+    house, leap = House(timing=CLOUD), Leaps(monkeypatch)
+    house.ids.chance = chance
+    house.faults.plan("runs.accept", fault(), fault())
+    sending = asyncio.ensure_future(house.send("Why?", message=MESSAGE))
+    for tries, pause_s in enumerate(pauses_s, start=1):
+        await leap(pause_s - 0.05)
+        assert house.faults.count("runs.accept") == tries
+        await leap(0.1)
+        assert house.faults.count("runs.accept") == tries + 1
+    assert (await sending).run_id in {run_id for _user, run_id in house.runs.runs}
+
+
+@pytest.mark.parametrize(("when", "written"), [("before", False), ("after", True)], ids=["before", "after"])
+async def test_a_message_whose_time_is_up_can_be_sent_again(
+    when: Literal["before", "after"],
+    written: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Cut off before the commit or behind it: it is refused, and its resend makes one run, which is sent."""
+    house, leap = House(), Leaps(monkeypatch)
+    house.faults.plan("runs.accept", Fault(when, gate=asyncio.Event()))
+    refusing = asyncio.ensure_future(refused(house))
+    await leap(4.9)
+    assert not refusing.done()
+    await leap(0.2)
+    assert refusing.done()
+    refusal = await refusing
+    assert (refusal.code, refusal.client_message_id, refusal.retry_after_ms) == ("overloaded", MESSAGE, 1000)
+    assert len(house.runs.runs) == written
+    assert house.queue.sent == []
+    again = await house.send("Hi.", message=MESSAGE)
+    assert again.duplicate == written
+    assert list(house.runs.runs) == [(USER, again.run_id)]
+    assert house.queue.sent == [Job(USER, again.run_id)]
+
+
+async def test_reading_back_is_within_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that does not say what became of the message has five seconds in all."""
+    house, leap = House(), Leaps(monkeypatch)
+    house.faults.plan("runs.accept", lost())
+    house.faults.plan("runs.get", Fault("before", gate=asyncio.Event()))
+    refusing = asyncio.ensure_future(refused(house))
+    await leap(5.1)
+    assert refusing.done()
+    assert (await refusing).code == "overloaded"
+
+
+async def test_the_send_has_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit took almost all of the store's time, and the queue takes longer than what was left: it is sent."""
+    house, leap = House(), Leaps(monkeypatch)
+    commit, send = asyncio.Event(), asyncio.Event()
+    house.faults.plan("runs.accept", Fault("after", gate=commit))
+    house.faults.plan("queue.send", Fault("before", gate=send))
+    sending = asyncio.ensure_future(house.send("Why?", message=MESSAGE))
+    await leap(4.9)
+    commit.set()
+    await leap(9.8)
+    assert not sending.done()
+    send.set()
+    reply = await sending
+    assert house.queue.sent == [Job(USER, reply.run_id)]
+    assert house.log.of("run_retried") == []
+
+
+async def test_a_queue_that_hangs_does_not_hold_the_reply_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is durable, and is told so while the function still can."""
+    house, leap = House(), Leaps(monkeypatch)
+    house.faults.plan("queue.send", Fault("before", gate=asyncio.Event()))
+    sending = asyncio.ensure_future(house.send("Why?", message=MESSAGE))
+    await leap(9.9)
+    assert not sending.done()
+    await leap(0.2)
+    assert sending.done()
+    reply = await sending
+    assert house.log.of("run_retried") == [{"run_id": reply.run_id, "reason": "queue"}]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("hint", [None, PostFailed("slow"), "hangs"], ids=["hinted", "not hinted", "hangs"])
+async def test_the_reply_waits_a_second_at_most_for_another_device(
+    hint: PostFailed | str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that does not take the message lags from then on, and is told so if it can be; the others have it."""
+    house, leap = House(), Leaps(monkeypatch)
+    await house.watch("hanging=")
+    await house.watch("good=")
+    house.gateway.plan("hanging=", asyncio.Event(), asyncio.Event() if hint == "hangs" else hint)
+    sending = asyncio.ensure_future(house.send("Why?", message=MESSAGE))
+    await leap(0.4)
+    assert not sending.done()
+    assert len(house.gateway.frames("good=", "run_input")) == 1
+    await leap(0.2)
+    await leap(0.5)
+    assert sending.done()
+    reply = await sending
+    lagging = {one.connection_id: one.lagging for one in await house.connections.subscribers(USER)}
+    assert lagging == {"hanging=": True, "good=": False}
+    hints = [] if hint else [{"type": "lagging", "run_id": reply.run_id, "last_seq": 0}]
+    assert house.gateway.frames("hanging=") == hints
+    assert {fields["reason"] for fields in house.log.of("post_failed")} == {"timeout"}
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_the_reply_does_not_wait_for_a_store_that_hides_the_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They hear of the run by its events, or when they ask for heads."""
+    house, leap = House(), Leaps(monkeypatch)
+    await house.watch()
+    house.faults.plan("connections.subscribers", Fault("before", gate=asyncio.Event()))
+    sending = asyncio.ensure_future(house.send("Why?", message=MESSAGE))
+    await leap(0.9)
+    assert not sending.done()
+    await leap(0.2)
+    assert sending.done()
+    assert house.queue.sent == [Job(USER, (await sending).run_id)]
+
+
+async def test_a_refusal_of_the_store_reaches_the_client_whole() -> None:
+    """`expired` without its run would read as the end of the session, `overloaded` without its pause as a wall."""
+    house = House()
+    house.faults.plan("runs.accept", before(Refused("expired", "Gone.", run_id=OTHER, retry_after_ms=7)))
+    refusal = await refused(house)
+    assert (refusal.code, refusal.message, refusal.run_id, refusal.retry_after_ms, refusal.client_message_id) == (
+        "expired",
+        "Gone.",
+        OTHER,
+        7,
+        MESSAGE,
+    )

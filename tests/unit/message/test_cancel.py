@@ -1,5 +1,6 @@
 """`cancel`: durable when it is answered; a run nobody owns ends at once, an owned one by its owner."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,7 @@ from playbyplay.protocol.replies import CancelAccepted
 from tests.fakes.faults import Fault, fail_after, fail_before, lost
 from tests.fakes.ids import uuid
 from tests.fakes.journal import FakeJournal
+from tests.fakes.leaps import Leaps
 from tests.histories import OTHER, USER, Story, call
 from tests.house import House
 
@@ -171,4 +173,38 @@ async def test_an_owner_that_is_faster_wins() -> None:
     house.journal = faster
     assert await cancelled(house, run) == CancelAccepted(run_id=run.run_id)
     assert house.events(run) == ["agent_started"]
+    assert house.run(run.run_id).cancel
+
+
+async def test_a_run_is_ended_and_settled_behind_a_slow_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end is told to every connection before it is settled; one that takes its time does not cut that off."""
+    house, leap = House(), Leaps(monkeypatch)
+    run = await house.say()
+    await house.watch()
+    gate = asyncio.Event()
+    house.gateway.plan(house.seen, gate)
+    cancelling = asyncio.ensure_future(cancelled(house, run))
+    await leap(9.9)
+    assert not cancelling.done()
+    gate.set()
+    assert await cancelling == CancelAccepted(run_id=run.run_id)
+    assert house.run(run.run_id).status == "cancelled"
+
+
+@pytest.mark.parametrize("operation", ["runs.acquire", "runs.settle"])
+async def test_an_end_that_hangs_is_overload_and_the_wish_stands(
+    operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client asks again; whoever runs it next finds the wish, or the end."""
+    house, leap = House(), Leaps(monkeypatch)
+    run = await house.say()
+    house.faults.plan(operation, Fault("before", gate=asyncio.Event()))
+    cancelling = asyncio.ensure_future(cancelled(house, run))
+    await leap(9.9)
+    assert not cancelling.done()
+    await leap(0.2)
+    assert cancelling.done()
+    with pytest.raises(Refused) as refused:
+        await cancelling
+    assert (refused.value.code, refused.value.run_id, refused.value.retryable) == ("overloaded", run.run_id, True)
     assert house.run(run.run_id).cancel

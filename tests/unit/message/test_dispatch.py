@@ -1,5 +1,6 @@
 """Dispatch: a frame in, a reply out, and a refusal is a reply too."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -16,8 +17,9 @@ from playbyplay.protocol.replies import (
     ReplayComplete,
     Reply,
 )
-from tests.fakes.faults import fail_before
+from tests.fakes.faults import Fault, fail_before
 from tests.fakes.ids import uuid
+from tests.fakes.leaps import Leaps
 from tests.histories import MESSAGE, OTHER, USER, Story
 from tests.house import House
 
@@ -177,3 +179,64 @@ async def test_a_store_that_does_not_answer_is_overload_and_names_the_frame() ->
         reply = await sent(house, frame)
         assert isinstance(reply, MessageRejected)
         assert (reply.code, reply.retryable, reply.run_id) == ("overloaded", True, accepted.run_id)
+
+
+LIMITS = {
+    "ping": ({"type": "ping"}, "connections.add", 5.0),
+    "answer": ({"type": "answer", "offset": 0}, "journal.read", 5.0),
+    "cancel": ({"type": "cancel"}, "runs.request_cancel", 5.0),
+    "agent_message": ({"type": "agent_message", "content": "Hi.", "client_message_id": MESSAGE}, "runs.accept", 5.0),
+    "resume": ({"type": "resume", "after_seq": 0}, "journal.read", 20.0),
+}
+
+
+@pytest.mark.parametrize(("frame", "operation", "limit_s"), LIMITS.values(), ids=LIMITS.keys())
+async def test_a_store_that_hangs_is_overload_in_time(
+    frame: dict[str, Any], operation: str, limit_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not sooner, and well before the function's own end; the refusal names the frame and when to ask again."""
+    house, leap = House(), Leaps(monkeypatch)
+    run = await house.say()
+    if "client_message_id" not in frame and frame["type"] != "ping":
+        frame = {**frame, "run_id": run.run_id}
+    house.faults.plan(operation, Fault("before", gate=asyncio.Event()))
+    asking = asyncio.ensure_future(sent(house, frame))
+    await leap(limit_s - 0.1)
+    assert not asking.done()
+    await leap(0.2)
+    assert asking.done()
+    reply = await asking
+    assert isinstance(reply, MessageRejected)
+    assert (reply.code, reply.retryable, reply.retry_after_ms) == ("overloaded", True, 1000)
+    assert (reply.run_id, reply.client_message_id) == (frame.get("run_id"), frame.get("client_message_id"))
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_what_follows_a_commit_is_not_cut_off_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store's time is over when the queue answers: the run is sent, and the message accepted."""
+    house, leap = House(), Leaps(monkeypatch)
+    commit, send = asyncio.Event(), asyncio.Event()
+    house.faults.plan("runs.accept", Fault("after", gate=commit))
+    house.faults.plan("queue.send", Fault("before", gate=send))
+    asking = asyncio.ensure_future(sent(house, {"type": "agent_message", "content": "Hi."}))
+    await leap(4.9)
+    commit.set()
+    await leap(0.2)
+    send.set()
+    assert isinstance(await asking, MessageAccepted)
+    assert [job.run_id for job in house.queue.sent] == [run_id for _user, run_id in house.runs.runs]
+
+
+async def test_a_cancelled_run_is_settled_though_a_connection_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits behind it starts: a bad connection holds back nobody's next turn."""
+    house, leap = House(), Leaps(monkeypatch)
+    run = await house.say()
+    after_it = await house.say(thread_id=run.thread_id)
+    await house.watch()
+    gate = asyncio.Event()
+    house.gateway.plan(house.seen, gate)
+    asking = asyncio.ensure_future(sent(house, {"type": "cancel", "run_id": run.run_id}))
+    await leap(6)
+    gate.set()
+    assert isinstance(await asking, CancelAccepted)
+    assert house.queue.sent[-1].run_id == after_it.run_id

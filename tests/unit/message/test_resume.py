@@ -1,16 +1,20 @@
 """`resume`: every later event, in order, flagged; the row before the read, so that nothing falls between."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from typing import Any, Literal
 
 import pytest
 
 from playbyplay.domain.thread import Run
 from playbyplay.errors import ConnectionGone, Refused
+from playbyplay.ports import MAX_TURNS
 from playbyplay.protocol.commands import Position, Resume
 from playbyplay.protocol.replies import ReplayComplete
+from tests.fakes.faults import Fault
 from tests.fakes.ids import uuid
+from tests.fakes.leaps import Leaps
+from tests.fakes.run_store import FakeRunStore
 from tests.histories import CANONICAL, OTHER, Story, call
 from tests.house import House
 
@@ -339,3 +343,238 @@ async def test_a_position_above_the_head_of_a_thread_is_a_bad_value(turn: int, s
     with pytest.raises(Refused) as refused:
         await resumed_thread(house, first, turn, seq)
     assert refused.value.code == "bad_value"
+
+
+class Slow(asyncio.Event):
+    """What a slow connection waits for with each frame."""
+
+    async def wait(self) -> Literal[True]:
+        await asyncio.sleep(1.1)
+        return True
+
+
+async def slowly(house: House, leap: Leaps, asked: Coroutine[Any, Any, ReplayComplete]) -> ReplayComplete:
+    """Return the answer to a resume of a slow connection."""
+    house.gateway.always(ME, Slow())
+    asking = asyncio.ensure_future(asked)
+    for _ in range(14):
+        await leap(1.1)
+    assert asking.done()
+    return await asking
+
+
+async def test_a_slow_reader_gets_a_run_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 15 s it is told the head, asks on from where it stands, and in the end has every event once."""
+    house, leap = House(), Leaps(monkeypatch)
+    run = await told(house, long(40))
+    held = [0]
+    while held[-1] < 40 and len(held) < 10:
+        reply = await slowly(house, leap, resumed(house, run, held[-1]))
+        assert (reply.after_seq, reply.last_seq) == (held[-1], 40)
+        held.append(house.gateway.frames(ME)[-1]["seq"])
+    assert held == [0, 12, 25, 38, 40]
+    assert [frame.get("seq", 0) for frame in house.gateway.frames(ME)] == list(range(41))
+
+
+async def test_a_slow_reader_gets_a_thread_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer says how far it came, in the middle of a turn too; nothing is left out on the way."""
+    house, leap = House(), Leaps(monkeypatch)
+    first = await told(house, canonical())
+    for _ in range(4):
+        await told(house, canonical(), thread_id=first.thread_id)
+    parts = [(0, 0)]
+    while len(parts) < 10:
+        through = (await slowly(house, leap, resumed_thread(house, first, *parts[-1]))).through
+        assert through is not None
+        parts.append((through.turn, through.seq))
+        if parts[-1] == parts[-2]:
+            break
+    assert parts == [(0, 0), (2, 4), (4, 1), (5, 6), (5, 7), (5, 7)]
+    assert seqs(house.gateway.frames(ME)) == [(turn, seq) for turn in range(1, 6) for seq in range(8)]
+
+
+@pytest.mark.parametrize("form", ["run", "thread"])
+async def test_a_reader_that_takes_nothing_is_told_to_ask_again(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer says that it got as far as it stood already: that would be the end."""
+    house, leap = House(), Leaps(monkeypatch)
+    run = await told(house, canonical())
+    house.gateway.always(ME, asyncio.Event())
+    call_it = resumed(house, run, 3) if form == "run" else resumed_thread(house, run, 1, 3)
+    asking = asyncio.ensure_future(call_it)
+    await leap(14.9)
+    assert not asking.done()
+    await leap(0.2)
+    assert asking.done()
+    with pytest.raises(Refused) as refused:
+        await asking
+    assert (refused.value.code, refused.value.retryable) == ("overloaded", True)
+
+
+@pytest.mark.parametrize("form", ["run", "thread"])
+async def test_a_reader_that_took_only_the_message_is_told_to_ask_again(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message has no seq: whoever has it stands where it stood."""
+    house, leap = House(), Leaps(monkeypatch)
+    run = await told(house, canonical())
+    house.gateway.plan(ME, None)
+    house.gateway.always(ME, asyncio.Event())
+    call_it = resumed(house, run, 0) if form == "run" else resumed_thread(house, run, 1, 0)
+    asking = asyncio.ensure_future(call_it)
+    await leap(15.1)
+    with pytest.raises(Refused) as refused:
+        await asking
+    assert refused.value.code == "overloaded"
+    assert [frame["type"] for frame in house.gateway.frames(ME)] == ["run_input"]
+
+
+async def test_the_time_of_a_replay_counts_what_came_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that took its time leaves less for the frames."""
+    house, leap = House(), Leaps(monkeypatch)
+    run = await told(house, canonical())
+    gate = asyncio.Event()
+    house.faults.plan("journal.read", Fault("before", gate=gate))
+    house.gateway.plan(ME, None, None)
+    house.gateway.always(ME, asyncio.Event())
+    asking = asyncio.ensure_future(resumed(house, run, 3))
+    await leap(10)
+    gate.set()
+    await leap(4.9)
+    assert not asking.done()
+    await leap(0.2)
+    assert asking.done()
+    assert [frame["seq"] for frame in house.gateway.frames(ME)] == [4, 5]
+    assert (await asking).last_seq == 7
+
+
+def forget(house: House, thread_id: str, *turns: int) -> None:
+    """Let turns of a thread go, with all that was kept of them, as they do in time."""
+    for key, run in list(house.runs.runs.items()):
+        if run.thread_id == thread_id and run.turn in turns:
+            del house.runs.runs[key]
+            house.journal.slots.pop(key, None)
+
+
+async def thread_of(house: House, turns: int) -> list[Run]:
+    """Return the runs of a thread of so many ended turns."""
+    runs = [await told(house, canonical())]
+    while len(runs) < turns:
+        runs.append(await told(house, canonical(), thread_id=runs[0].thread_id))
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("gone", "asked", "replayed", "named"),
+    [
+        ((1,), (0, 0), [], 2),
+        ((1, 2), (0, 0), [], 3),
+        ((1, 2), (1, 7), [], 3),
+        ((1, 2), (2, 3), [], 3),
+        ((3,), (0, 0), [1, 2], 4),
+        ((3,), (2, 7), [], 4),
+        ((2, 3), (1, 0), [1], 4),
+    ],
+)
+async def test_turns_that_are_no_longer_kept_are_no_silent_hole(
+    gone: tuple[int, ...], asked: tuple[int, int], replayed: list[int], named: int
+) -> None:
+    """What comes before the hole is replayed; then it is `expired`, and names the run behind the hole."""
+    house = House()
+    runs = await thread_of(house, 4)
+    forget(house, runs[0].thread_id, *gone)
+    with pytest.raises(Refused) as refused:
+        await resumed_thread(house, runs[0], *asked)
+    assert (refused.value.code, refused.value.retryable) == ("expired", False)
+    assert refused.value.run_id == runs[named - 1].run_id
+    assert sorted({frame["turn"] for frame in house.gateway.frames(ME)}) == replayed
+
+
+async def test_asking_on_turn_by_turn_gets_what_is_kept() -> None:
+    """As a page does that is told `expired`: it hears of every hole, and misses nothing else."""
+    house = House()
+    runs = await thread_of(house, 6)
+    forget(house, runs[0].thread_id, 1, 2, 4)
+    turn, seq, codes = 0, 0, set[str]()
+    for _ in range(20):
+        try:
+            through = (await resumed_thread(house, runs[0], turn, seq)).through
+        except Refused as refused:
+            codes.add(refused.code)
+            held = max([turn, 1, *(frame["turn"] for frame in house.gateway.frames(ME))])
+            turn, seq = held + 1, 0
+        else:
+            assert through is not None
+            if (through.turn, through.seq) == (turn, seq):
+                break
+            turn, seq = through.turn, through.seq
+    assert codes == {"expired"}
+    assert (turn, seq) == (6, 7)
+    assert seqs(house.gateway.frames(ME)) == [(number, one) for number in (3, 5, 6) for one in range(8)]
+
+
+async def test_a_turn_that_is_kept_is_replayed_though_those_before_it_are_gone() -> None:
+    """Whoever holds a position behind the hole misses nothing."""
+    house = House()
+    runs = await thread_of(house, 3)
+    forget(house, runs[0].thread_id, 1)
+    reply = await resumed_thread(house, runs[0], 2, 5)
+    assert seqs(house.gateway.frames(ME)) == [(2, 6), (2, 7), *((3, seq) for seq in range(8))]
+    assert reply.through == Position(turn=3, seq=7)
+
+
+class Windowed(FakeRunStore):
+    """A store that reads a thread in pieces."""
+
+    async def turns(self, user: str, thread_id: str, *, from_turn: int, to_turn: int | None = None) -> list[Run]:
+        last = from_turn + MAX_TURNS - 1
+        last = last if to_turn is None else min(last, to_turn)
+        return await super().turns(user, thread_id, from_turn=from_turn, to_turn=last)
+
+
+@pytest.mark.parametrize("turn", [300, 900])
+@pytest.mark.parametrize("ended", [False, True], ids=["open", "ended"])
+async def test_a_thread_whose_kept_turns_are_far_on_is_expired(turn: int, ended: bool) -> None:  # noqa: FBT001
+    """Nothing is found where it was asked for, but the thread is there: by its open turn, or by a later one."""
+    house = House()
+    house.runs = Windowed(house.journal, house.faults)
+    run = await told(house, long(2).fails() if ended else long(2))
+    house.change(run, turn=turn)
+    with pytest.raises(Refused) as refused:
+        await resumed_thread(house, run, 0, 0)
+    found = turn == 300 or not ended  # no port finds an ended turn wherever it is
+    assert (refused.value.code, refused.value.run_id) == (("expired", run.run_id) if found else ("not_found", None))
+
+
+@pytest.mark.parametrize("turn", [4, 2**53])
+async def test_a_position_above_an_open_head_is_a_bad_value(turn: int) -> None:
+    """Though the first turn is gone: who asks from behind the open one is wrong about the thread."""
+    house = House()
+    house.runs = Windowed(house.journal, house.faults)
+    runs = await thread_of(house, 2)
+    await told(house, long(2), thread_id=runs[0].thread_id)
+    forget(house, runs[0].thread_id, 1)
+    with pytest.raises(Refused) as refused:
+        await resumed_thread(house, runs[0], turn, 0)
+    assert refused.value.code == "bad_value"
+
+
+@pytest.mark.parametrize(("gone", "turn"), [((1,), 9), ((), 9), ((), 2**53)])
+async def test_a_position_above_the_head_of_a_thread_at_rest_is_a_bad_value(gone: tuple[int, ...], turn: int) -> None:
+    """By whatever is kept of the thread: its first turn, or those before the position."""
+    house = House()
+    house.runs = Windowed(house.journal, house.faults)
+    runs = await thread_of(house, 3)
+    forget(house, runs[0].thread_id, *gone)
+    with pytest.raises(Refused) as refused:
+        await resumed_thread(house, runs[0], turn, 0)
+    assert refused.value.code == "bad_value"
+
+
+async def test_a_thread_of_which_nothing_is_kept_is_not_found() -> None:
+    """As one that never was."""
+    house = House()
+    runs = await thread_of(house, 2)
+    forget(house, runs[0].thread_id, 1, 2)
+    with pytest.raises(Refused) as refused:
+        await resumed_thread(house, runs[0], 0, 0)
+    assert refused.value.code == "not_found"

@@ -1,11 +1,13 @@
 """The route of all frames: an event of API Gateway in, a route response out."""
 
 import json
+import traceback
 from typing import Any
 
 import pytest
 
 from message.route import Route
+from playbyplay.errors import StoreUnavailable
 from playbyplay.ports import Quota
 from tests.histories import MESSAGE, USER
 from tests.house import House
@@ -69,18 +71,28 @@ async def test_a_session_that_is_over_is_refused() -> None:
     assert (await answered(house, late))["code"] == "expired"
 
 
-async def test_a_crash_is_logged_by_its_type_and_raised() -> None:
-    """API Gateway then tells the client, which sends again; the log holds nothing of the frame."""
+def _chained() -> Exception:
+    error = StoreUnavailable(SECRET)
+    error.__cause__ = ValueError(SECRET)
+    return error
+
+
+@pytest.mark.parametrize("error", [KeyError(SECRET), _chained()], ids=["plain", "with a cause"])
+async def test_a_crash_is_logged_and_raised_by_its_type_alone(error: Exception) -> None:
+    """API Gateway then tells the client, which sends again; what Lambda prints holds nothing of the frame."""
     house = House()
 
     class Broken(Quota):
         async def wait_s(self, user: str, connection_id: str, kind: str) -> float:
-            raise KeyError(SECRET)
+            raise error
 
     house.quota = Broken()  # type: ignore[assignment]  # a bug, of all things
-    with pytest.raises(KeyError):
+    with pytest.raises(RuntimeError) as crash:
         await answered(house, event(house, json.dumps({"type": "agent_message", "content": SECRET})))
-    assert house.log.events == [("frame_crashed", {"connection_id": "routed=", "error": "KeyError"})]
+    name = type(error).__name__
+    assert house.log.events == [("frame_crashed", {"connection_id": "routed=", "error": name})]
+    assert str(crash.value) == name
+    assert SECRET not in "".join(traceback.format_exception(crash.value))
 
 
 async def test_a_frame_without_a_user_is_served_nobody() -> None:
@@ -88,6 +100,7 @@ async def test_a_frame_without_a_user_is_served_nobody() -> None:
     house = House()
     orphan = event(house, '{"type":"ping"}')
     del orphan["requestContext"]["authorizer"]
-    with pytest.raises(ValueError, match="authorizer"):
+    with pytest.raises(RuntimeError, match=r"^ValidationError$"):
         await answered(house, orphan)
+    assert house.log.of("frame_crashed") == [{"connection_id": None, "error": "ValidationError"}]
     assert house.connections.rows == {}

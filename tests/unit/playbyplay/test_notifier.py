@@ -20,6 +20,7 @@ from playbyplay.protocol.events import Event
 from playbyplay.protocol.replies import Heartbeat, RunInput
 from tests.fakes.faults import Faults, after, before, fail_after, fail_before, lost
 from tests.fakes.journal import FakeJournal
+from tests.fakes.leaps import Leaps
 from tests.histories import OTHER, RUN, THREAD, TIME, USER, Story, call
 from tests.house import QUICK, House
 
@@ -388,3 +389,62 @@ async def test_each_record_has_a_token_of_its_own() -> None:
         await house.notifier.append(story.history, thought(story))
     assert len(set(tokens)) == 3
     assert tokens == [record.token for record in house.journal.records(USER, RUN)[2:]]
+
+
+async def test_a_replay_says_how_much_was_taken_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stops where it is told to, in the middle of a post if need be; without a limit it goes to the end."""
+    house, leap = House(), Leaps(monkeypatch)
+    story = begun(house).asks(call(1))
+    until_s = asyncio.get_running_loop().time() + 3
+    house.gateway.plan(house.seen, None, None, asyncio.Event())
+    replaying = asyncio.ensure_future(house.notifier.replay(house.seen, story.history.events, until_s=until_s))
+    await leap(2.9)
+    assert not replaying.done()
+    await leap(0.2)
+    assert replaying.done()
+    assert await replaying == 2
+    assert [frame["seq"] for frame in house.gateway.frames(house.seen)] == [1, 2]
+    assert await house.notifier.replay(house.seen, story.history.events) == 3
+
+
+async def test_a_replay_whose_time_was_up_before_it_began_posts_nothing() -> None:
+    """It does not say that anything was taken."""
+    house = House()
+    story = begun(house).asks(call(1))
+    house.gateway.plan(house.seen, asyncio.Event())
+    assert await house.notifier.replay(house.seen, story.history.events, until_s=0) == 0
+
+
+async def test_an_event_has_more_time_than_a_hint_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's reply waits for it, so a slow connection gets it all the same, and does not lag."""
+    house, leap = House(), Leaps(monkeypatch)
+    story, gate = begun(house), asyncio.Event()
+    await house.watch()
+    house.gateway.plan(house.seen, gate)
+    appending = asyncio.ensure_future(house.notifier.append(story.history, thought(story)))
+    await leap(1.9)
+    assert not appending.done()
+    gate.set()
+    await appending
+    assert posted(house, house.seen) == ["agent_thinking"]
+    assert not house.connections.rows[house.seen][1].lagging
+
+
+async def test_a_hint_to_others_leaves_their_rows_right_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gone one is removed and a slow one marked, though a third takes no hint."""
+    house, leap = House(), Leaps(monkeypatch)
+    for name in ("gone", "slow", "hanging", "good"):
+        await house.watch(name)
+    house.gateway.always("gone", ConnectionGone())
+    house.gateway.always("slow", SLOW)
+    house.gateway.always("hanging", asyncio.Event())
+    frame = RunInput(run_id=RUN, thread_id=THREAD, turn=1, content="Hi.", timestamp=TIME)
+    telling = asyncio.ensure_future(house.notifier.tell_others(USER, RUN, frame, but="me"))
+    await leap(0.6)
+    await leap(0.5)
+    assert telling.done()
+    await telling
+    rows = {name: subscriber.lagging for name, (_user, subscriber) in house.connections.rows.items()}
+    assert rows == {"slow": True, "hanging": True, "good": False}
+    assert posted(house, "good") == ["run_input"]
+    assert asyncio.all_tasks() == {asyncio.current_task()}

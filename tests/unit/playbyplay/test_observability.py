@@ -134,7 +134,8 @@ def test_a_settled_run_counts_by_its_outcome_and_its_time() -> None:
 def test_only_a_second_owner_is_a_take_over() -> None:
     """The first epoch is everyday life."""
     assert values("run_acquired", run_id="r", epoch=1, attempts=1) == {}
-    assert values("run_acquired", run_id="r", epoch=2, attempts=1) == {"Takeovers": (1, ())}
+    assert values("run_acquired", run_id="r", epoch=2, attempts=2) == {"Takeovers": (1, ())}
+    assert values("run_acquired", run_id="r", epoch=2, attempts=1) == {}  # it was handed on
 
 
 @pytest.mark.parametrize(

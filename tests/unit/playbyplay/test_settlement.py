@@ -175,6 +175,21 @@ async def test_the_head_of_a_thread_can_be_sent_again() -> None:
     assert len(house.queue.sent) == 1
 
 
+async def test_a_run_that_is_handed_on_is_sent_with_one_hop_more() -> None:
+    """The log tells; a queue that does not take it says so, and then nothing is told."""
+    house = House()
+    run = await house.say()
+    house.queue.sent.clear()
+    job = Job(run.user, run.run_id, hops=4)
+    house.faults.plan("queue.send", fail_before())
+    with pytest.raises(StoreUnavailable):
+        await house.settlement.hand_on(job)
+    assert house.log.of("run_handed_on") == []
+    await house.settlement.hand_on(job)
+    assert house.queue.sent == [Job(run.user, run.run_id, hops=5)]
+    assert house.log.of("run_handed_on") == [{"run_id": run.run_id, "hops": 5}]
+
+
 async def test_settling_a_waiting_turn_sends_no_second_job_of_the_running_one() -> None:
     """The head of the thread has an owner at work: another job could only get in its way."""
     house = House()

@@ -2,10 +2,12 @@
 
 import base64
 import json
+import traceback
 from typing import Any
 
 import pytest
 
+from playbyplay.ports import Ticket
 from playbyplay.tickets import Doors, Tickets
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import FakeIds
@@ -14,6 +16,7 @@ from tests.histories import USER
 from ticket.route import Route
 
 ORIGIN = "https://app.example.com"
+SECRET = "SECRET-TEXT"  # noqa: S105 - a word to look for
 
 
 class Office:
@@ -84,3 +87,19 @@ async def test_a_body_is_refused(body: str) -> None:
     encoded = base64.b64encode(body.encode()).decode()
     assert await office.refused({"sub": USER}, body=encoded, isBase64Encoded=True) == 400
     assert (await office.answer({"sub": USER}, body=""))["statusCode"] == 200
+
+
+async def test_what_goes_wrong_is_raised_by_its_type_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Lambda prints holds neither ticket nor user."""
+    office = Office()
+
+    async def broken(_digest: str, _ticket: Ticket) -> None:
+        raise KeyError(SECRET)
+
+    monkeypatch.setattr(office.store, "put", broken)
+    with pytest.raises(RuntimeError) as crash:
+        await office.answer({"sub": SECRET})
+    assert str(crash.value) == "KeyError"
+    assert SECRET not in "".join(traceback.format_exception(crash.value))
+    with pytest.raises(RuntimeError, match=r"^ValidationError$"):
+        await Route(tickets=office.tickets)({"headers": {"authorization": SECRET}})

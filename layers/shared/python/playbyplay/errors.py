@@ -8,6 +8,8 @@ PlaybyplayError
 ├── GrammarError            a bug of the writer: nothing was appended
 ├── SlotTaken               somebody wrote this slot: read it, it may have been we
 ├── StoreUnavailable        nothing was written: try again later
+│   └── StoreDenied         ... not at once: somebody has to mend a grant, a key or a name
+├── StoreRefused            the store will never take this, a bug of ours: the run ends in `error{internal}`
 ├── OutcomeUnknown          it may have been written: read back, never guess
 └── PostError               ignore: the client heals through resume
     ├── ConnectionGone      ... after removing the connection's rows
@@ -124,6 +126,14 @@ class SlotTaken(PlaybyplayError):
 
 class StoreUnavailable(PlaybyplayError):
     """The store did nothing; the same call can be made again."""
+
+
+class StoreDenied(StoreUnavailable):
+    """The store did nothing and will not until somebody acts: no grant, no credentials, no such table."""
+
+
+class StoreRefused(PlaybyplayError):
+    """The store did nothing and never will: a malformed call or an item too large, a bug of ours."""
 
 
 class OutcomeUnknown(PlaybyplayError):

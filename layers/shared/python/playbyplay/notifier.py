@@ -27,6 +27,8 @@ from playbyplay.protocol.replies import Lagging
 
 _Post = Callable[[str, str], Awaitable[None]]
 _PACE_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # a replay waits for a slow reader, 1.6 s in all
+_PROMPT_S = 0.5  # for one post that somebody else's reply waits for
+_OTHERS_S = 1.0  # for all of them, with the marks and hints that follow
 
 
 class Notifier:
@@ -70,18 +72,39 @@ class Notifier:
         await self._fan_out(user, run_id, (frame.to_json(),), last_seq)
 
     async def tell_others(self, user: str, run_id: str, frame: Frame, *, but: str) -> None:
-        """Post a frame to all subscribers but one, who waits for an answer meanwhile: so each gets one try."""
-        await self._fan_out(user, run_id, (frame.to_json(),), 0, but=but)
+        """Post a frame to all subscribers but one, who waits for an answer meanwhile: a second at the most.
 
-    async def replay(self, connection_id: str, frames: Iterable[Event | Frame]) -> None:
+        So each gets one short try; whom it does not reach in time lags until it resumes.
+        """
+        try:
+            async with asyncio.timeout(_OTHERS_S):
+                await self._fan_out(user, run_id, (frame.to_json(),), 0, but=but)
+        except TimeoutError:
+            self._log.event("post_failed", run_id=run_id, reason="timeout")
+
+    async def replay(self, connection_id: str, frames: Iterable[Event | Frame], *, until_s: float | None = None) -> int:
         """Post frames to one connection, in order, flagged as a replay where they are events.
+
+        Args:
+            connection_id: the connection.
+            frames: what to post.
+            until_s: when to stop, by the loop's time; None for never.
+
+        Returns:
+            How many the connection took: all, unless the time was up.
 
         Raises:
             PostError: the connection did not take one of them; the rest was not tried.
         """
-        for frame in frames:
-            flagged = frame.model_copy(update={"replay": True}) if "replay" in type(frame).model_fields else frame
-            await self._post_patiently(connection_id, flagged.to_json())
+        taken = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until_s):
+                for frame in frames:
+                    replays = "replay" in type(frame).model_fields
+                    flagged = frame.model_copy(update={"replay": True}) if replays else frame
+                    await self._post_patiently(connection_id, flagged.to_json())
+                    taken += 1
+        return taken
 
     async def _commit(self, history: History, record: Record) -> None:
         """Append by condition; an unknown outcome is read back, never guessed."""
@@ -121,7 +144,7 @@ class Notifier:
             self._log.event("post_failed", run_id=run_id, reason="subscribers")
             return
         wanted = [one for one in subscribers if not one.lagging and one.connection_id != but]
-        post = self._post_twice if but is None else self._gateway.post
+        post = self._post_twice if but is None else self._post_promptly
         posts = [self._serve(post, one, run_id, frames, last_seq) for one in wanted]
         if len(posts) == 1:
             await posts[0]
@@ -158,6 +181,13 @@ class Notifier:
         except PostFailed:
             await asyncio.sleep(0.1 * (1 + self._ids.fraction()))
             await self._gateway.post(connection_id, text)
+
+    async def _post_promptly(self, connection_id: str, text: str) -> None:
+        try:
+            async with asyncio.timeout(_PROMPT_S):
+                await self._gateway.post(connection_id, text)
+        except TimeoutError:
+            raise PostFailed("timeout") from None
 
     async def _post_patiently(self, connection_id: str, text: str) -> None:
         """Post at the pace the connection can take."""

@@ -9,6 +9,7 @@ frame_crashed        connection_id, error (the type's name): a bug of ours, the 
 message_accepted     run_id, duplicate, position
 run_acquired         run_id, epoch, attempts
 run_settled          run_id, status, events, elapsed_ms
+run_handed_on        run_id, hops: its runner's time was up, the next one goes on
 run_retried          run_id, reason: the job comes again
 run_crashed          run_id, error (the type's name): ends in error{internal}
 job_dropped          run_id, reason: the job was of no use
@@ -30,7 +31,7 @@ FrameCrashed         frames that met a bug of ours
 RunRetried           jobs that come again, by reason
 RunCrashed           runs that met a bug of ours
 JobDropped           jobs of no use, by reason
-Takeovers            runs that a second owner went on with
+Takeovers            runs that somebody went on with whose owner fell
 AwsFailed            calls AWS refused or did not answer, by code
 OverdueRuns          open runs that should have been heard of, at each sweep
 
@@ -56,6 +57,7 @@ EventName = Literal[
     "message_accepted",
     "run_acquired",
     "run_settled",
+    "run_handed_on",
     "run_retried",
     "run_crashed",
     "job_dropped",
@@ -113,7 +115,8 @@ METRICS: Final = (
     Metric("RunRetried", "run_retried", dimension="reason", by="reason"),
     Metric("RunCrashed", "run_crashed"),
     Metric("JobDropped", "job_dropped", dimension="reason", by="reason"),
-    Metric("Takeovers", "run_acquired", counts=lambda fields: _number(fields.get("epoch")) > 1),
+    # An owner that gave the run back took its attempt back too: what is left was left by one that fell.
+    Metric("Takeovers", "run_acquired", counts=lambda fields: _number(fields.get("attempts")) > 1),
     Metric("AwsFailed", "aws_failed", dimension="code", by="code"),
     Metric("OverdueRuns", "watchdog_swept", value="overdue"),
 )

@@ -56,6 +56,7 @@ class Journal(Protocol):
             SlotTaken: somebody wrote this slot.
             OutcomeUnknown: it may have been written.
             StoreUnavailable: it was not written.
+            StoreRefused: it never will be: a bug of ours.
         """
         ...
 
@@ -128,7 +129,8 @@ class RunStore(Protocol):
         """Make a run, or find the one this message made before; the same acceptance again is no duplicate.
 
         Raises:
-            Refused: `not_found`: no such thread of this user.
+            Refused: `not_found`: no such thread of this user; `overloaded`: too many of its turns wait;
+                `expired`: what this message made is no longer kept.
             OutcomeUnknown: it may have been written; `find` tells.
             StoreUnavailable: it was not written.
         """
@@ -153,7 +155,7 @@ class RunStore(Protocol):
         ...
 
     async def release(self, user: str, run_id: str, owner: str) -> None:
-        """Give an own lease back, and take back the attempt it counted: this owner did not fall."""
+        """Give an own lease back, and take back the attempt it counted: this owner did not fall. The status stays."""
         ...
 
     async def request_cancel(self, user: str, run_id: str) -> Run | None:
@@ -189,12 +191,20 @@ class OverdueRuns(Protocol):
         ...
 
 
+MAX_HOPS = 30  # of a run of an hour in functions of 15 minutes four are enough
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the queue carries: ids only."""
+    """What the queue carries: ids, and a count.
+
+    Attributes:
+        hops: how often the run was handed on by a runner whose time was up; `MAX_HOPS` at the most.
+    """
 
     user: str
     run_id: str
+    hops: int = 0
 
 
 class RunQueue(Protocol):

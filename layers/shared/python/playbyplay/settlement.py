@@ -1,7 +1,9 @@
-"""Settle a run and start what waited for it; and end a run that nobody owns.
+"""Settle a run and start what waited for it; end a run that nobody owns; hand one on to the next runner.
 
 `runs.status` is a cache: settling repairs it from the journal, as often as anyone looks.
 """
+
+from dataclasses import replace
 
 from playbyplay.domain.ending import answer_of, completed, failed, fence
 from playbyplay.domain.journal import Entry, History
@@ -74,6 +76,16 @@ class Settlement:
     async def send_head(self, run: Run) -> None:
         """Send the first open turn of a run's thread, if it comes after that run or nobody owns it."""
         await self._send(run, await self._runs.head(run.user, run.thread_id))
+
+    async def hand_on(self, job: Job) -> None:
+        """Send the job of a run that was let go, for the next runner to go on from the journal.
+
+        Raises:
+            StoreUnavailable: it was not sent.
+        """
+        onward = replace(job, hops=job.hops + 1)
+        await self._queue.send(onward)
+        self._log.event("run_handed_on", run_id=job.run_id, hops=onward.hops)
 
     async def _send(self, run: Run, head: Run | None) -> None:
         # An earlier turn that is owned is at work. A later one may only look owned, by a canceller that failed.

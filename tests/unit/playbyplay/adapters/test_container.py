@@ -1,7 +1,9 @@
 """A container: what is kept from one event to the next."""
 
 import asyncio
+import functools
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +67,55 @@ def test_what_was_counted_is_written_before_the_answer(
     with pytest.raises(TypeError):
         container.answer({"overdue": None})
     assert metrics(capsys) == [[0.0]]
+
+
+class Told:
+    """A function that tells by when it must be done."""
+
+    def __init__(self) -> None:
+        self.ends_s: list[float | None] = []
+
+    def build(self, settings: ConnectSettings, *, log: Log) -> "Told":
+        """Compose it."""
+        return self
+
+    def until(self, ends_s: float) -> Serve:
+        """Return what serves until then."""
+        return functools.partial(self, ends_s=ends_s)
+
+    async def __call__(self, _event: Event, *, ends_s: float | None = None) -> Answer:
+        self.ends_s.append(ends_s)
+        return {}
+
+
+class Call:
+    """What Lambda tells of a call with 90 seconds left."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds left."""
+        return 90_000
+
+
+def test_a_function_that_wants_to_know_is_told_by_when_it_must_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the monotonic clock, anew for each event; without a context, or with one that does not tell, of no limit."""
+    monkeypatch.setenv("PLAYBYPLAY_CONNECTIONS_TABLE", "connections")
+    told = Told()
+    container = Container("testing", ConnectSettings, told.build)
+    from_s = time.monotonic()
+    for context in (Call(), Call(), None, object()):
+        assert container.answer({}, context) == {}
+    to_s = time.monotonic()
+    container.close()
+    first, second, *others = told.ends_s
+    assert first is not None
+    assert second is not None
+    assert from_s + 90 <= first < second <= to_s + 90
+    assert others == [None, None]
+
+
+def test_a_function_that_does_not_want_to_know_is_not_told(container: Container) -> None:
+    """It is called with the event alone."""
+    assert container.answer({"overdue": 1}, Call()) == {"twice": 2}
 
 
 def test_a_missing_variable_is_named(function: Function, monkeypatch: pytest.MonkeyPatch) -> None:

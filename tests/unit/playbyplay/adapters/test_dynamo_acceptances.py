@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from playbyplay.adapters.aws import Params
+from playbyplay.adapters.dynamo_acceptances import MAX_OPEN
 from playbyplay.adapters.dynamo_items import plain
-from playbyplay.errors import OutcomeUnknown, Refused, StoreUnavailable
+from playbyplay.errors import OutcomeUnknown, Refused, StoreRefused, StoreUnavailable
 from tests.contract.aws_homes import AwsHome, moto_home
 from tests.contract.test_run_store import acceptance, accepted_turns
 from tests.fakes.ids import uuid
@@ -41,7 +42,7 @@ def cancelled(*codes: str) -> Any:
 
 
 async def test_a_new_thread_costs_one_call(home: AwsHome) -> None:
-    """Five items, each on the condition that its key is free, with 37 and 30 days to go."""
+    """Five items, each on the condition that its key is free, with days to go: what names a run goes before it."""
     home.aws.calls.clear()
     await home.runs.accept(acceptance(message=MESSAGE))
     assert operations(home) == ["transact_write_items"]
@@ -62,6 +63,7 @@ async def test_a_new_thread_costs_one_call(home: AwsHome) -> None:
     assert items[f"MSG#{MESSAGE}"]["thread_id"] == THREAD
     kept = {sk: one["expires"] - NOW_S for sk, one in items.items()}
     assert kept.pop("0000000000") == 30 * DAY_S
+    assert kept.pop(f"RUN#{run_id}") == 44 * DAY_S
     assert set(kept.values()) == {37 * DAY_S}
 
 
@@ -129,13 +131,89 @@ async def test_a_thread_that_never_rests_is_given_up(home: AwsHome, monkeypatch:
     assert await home.runs.get(USER, uuid(100)) is None
 
 
-@pytest.mark.parametrize("code", ["ThrottlingError", "ProvisionedThroughputExceeded", "ValidationError"])
+async def test_a_thread_is_kept_as_long_as_its_last_turn(home: AwsHome) -> None:
+    """Each accept begins its 37 days anew."""
+    await accepted_turns(home, 1)
+    home.clock.advance(36 * DAY_S)
+    await home.runs.accept(acceptance(1, new_thread=False))
+    for sk in (f"THREAD#{THREAD}", f"TURN#{THREAD}#0000000002"):
+        assert plain(await item(home, sk))["expires"] - NOW_S == (36 + 37) * DAY_S
+
+
+@pytest.mark.parametrize("code", ["ThrottlingError", "ProvisionedThroughputExceeded"])
 async def test_a_transaction_that_was_throttled_is_not_made_again_here(home: AwsHome, code: str) -> None:
     """It is unavailable: who accepts tries again later."""
     home.aws.plan(cancelled("None", "None", code, "None"))
     with pytest.raises(StoreUnavailable):
         await home.runs.accept(acceptance())
     assert len(transactions(home)) == 1
+
+
+@pytest.mark.parametrize("code", ["ValidationError", "ItemCollectionSizeLimitExceeded"])
+async def test_a_transaction_that_can_never_be_is_refused(home: AwsHome, code: str) -> None:
+    """An item too large is one: no repeat makes it smaller."""
+    home.aws.plan(cancelled("None", "None", code, "None"))
+    with pytest.raises(StoreRefused):
+        await home.runs.accept(acceptance())
+    assert len(transactions(home)) == 1
+
+
+@pytest.mark.parametrize("new_thread", [True, False])
+async def test_a_message_whose_run_is_gone_is_expired(home: AwsHome, *, new_thread: bool) -> None:
+    """At once, naming the run, whether its thread is there or not; nothing is written."""
+    first = await home.runs.accept(acceptance(0, message=MESSAGE))
+    await remove(home, f"RUN#{first.run.run_id}")
+    home.clock.advance(44 * DAY_S)
+    home.aws.calls.clear()
+    again = acceptance(1, message=MESSAGE, thread_id=uuid(9), new_thread=new_thread)
+    with pytest.raises(Refused) as refused:
+        await home.runs.accept(again)
+    assert (refused.value.code, refused.value.run_id) == ("expired", first.run.run_id)
+    assert len(transactions(home)) == (1 if new_thread else 0)
+    assert await home.runs.find(USER, MESSAGE) is None
+
+
+async def test_a_message_whose_run_is_not_seen_yet_is_asked_for_again(home: AwsHome) -> None:
+    """The transaction that made it may be half applied: a moment later the run is there."""
+    first = await home.runs.accept(acceptance(0, message=MESSAGE))
+    kept = await item(home, f"RUN#{first.run.run_id}")
+    await remove(home, f"RUN#{first.run.run_id}")
+
+    async def appears() -> None:
+        await home.aws.call("dynamodb", "put_item", {"TableName": home.stored.runs, "Item": kept})
+
+    # The transaction, the message, the run (not there), and the transaction again.
+    home.aws.plan(None, None, None, appears)
+    again = await home.runs.accept(acceptance(1, message=MESSAGE, thread_id=uuid(9)))
+    assert (again.run, again.duplicate) == (first.run, True)
+
+
+async def remove(home: AwsHome, sk: str) -> None:
+    """Remove an item of the user's, as the table does in time."""
+    key = {"pk": {"S": f"U#{USER}"}, "sk": {"S": sk}}
+    await home.aws.call("dynamodb", "delete_item", {"TableName": home.stored.runs, "Key": key})
+
+
+async def test_a_thread_with_too_many_open_turns_takes_no_more(home: AwsHome) -> None:
+    """Up to 1,000; then a message is refused for now, one it holds is found, and a settled turn makes room."""
+    first = await home.runs.accept(acceptance(0, message=MESSAGE))
+    thread = await item(home, f"THREAD#{THREAD}")
+    others = {str(turn): {"S": uuid(10_000 + turn)} for turn in range(2, MAX_OPEN)}
+    thread |= {"open": {"M": {"1": {"S": first.run.run_id}, **others}}, "next_turn": {"N": str(MAX_OPEN)}}
+    await home.aws.call("dynamodb", "put_item", {"TableName": home.stored.runs, "Item": thread})
+    last = await home.runs.accept(acceptance(1, new_thread=False))
+    assert (last.run.turn, last.position) == (MAX_OPEN, MAX_OPEN - 1)
+    home.aws.calls.clear()
+    with pytest.raises(Refused) as refused:
+        await home.runs.accept(acceptance(2, message=RUN, new_thread=False))
+    assert (refused.value.code, refused.value.retryable) == ("overloaded", True)
+    assert (refused.value.retry_after_ms or 0) > 0
+    assert transactions(home) == []
+    again = await home.runs.accept(acceptance(3, message=MESSAGE, new_thread=False))
+    assert (again.run, again.duplicate) == (first.run, True)
+    assert (await home.runs.accept(acceptance(1, new_thread=False))).duplicate is False  # whose answer was lost
+    await home.runs.settle(last.run, "completed")
+    assert (await home.runs.accept(acceptance(2, message=RUN, new_thread=False))).run.turn == MAX_OPEN + 1
 
 
 async def test_an_accept_is_written_once(home: AwsHome) -> None:

@@ -79,6 +79,31 @@ async def test_a_run_that_waits_for_its_turn_is_not_overdue(office: Office) -> N
     assert await office.count() == 1
 
 
+async def test_a_run_that_waits_for_an_hour_is_overdue(office: Office) -> None:
+    """It was to have begun by then, so the turn before it never sent it; counted once."""
+    first = await office.accept("ann")
+    await office.accept("ann", first.thread_id)
+    await office.runs.settle(first, "completed")
+    office.clock.advance(3660)
+    assert await office.count() == 0
+    office.clock.advance(0.001)
+    assert await office.count() == 1
+
+
+async def test_a_filter_names_no_key(office: Office, aws: RecordingAws) -> None:
+    """DynamoDB refuses a filter on a key of the index, moto does not; no range is empty or meets another."""
+    now_ms = office.clock.now_ms()
+    await office.count()
+    ranges = set()
+    for operation, query in aws.calls:
+        if operation == "query":
+            assert not any(key in query.get("FilterExpression", "") for key in ("next_check_ms", "open_shard"))
+            values = query["ExpressionAttributeValues"]
+            ranges.add((int(values[":first"]["N"]), int(values[":last"]["N"])))
+    hour = 3_600_000
+    assert ranges == {(0, now_ms - hour - 1), (now_ms - hour, now_ms - 1)}
+
+
 async def test_a_run_that_has_ended_is_never_overdue(office: Office) -> None:
     """It is in no index any more."""
     run = await office.accept("ann")

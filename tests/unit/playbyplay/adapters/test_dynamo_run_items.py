@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from playbyplay.adapters.dynamo_items import plain
-from playbyplay.adapters.dynamo_run_items import Thread, run_item, run_of
+from playbyplay.adapters.dynamo_run_items import Thread, may_be_gone, run_item, run_of
 from playbyplay.adapters.tables import OPEN_SHARDS
 from playbyplay.domain.thread import Run
 from tests.fakes.ids import uuid
@@ -30,6 +30,14 @@ def test_an_open_run_stands_in_both_indexes() -> None:
         for number in range(200)
     }
     assert shards == {str(shard) for shard in range(OPEN_SHARDS)}
+
+
+def test_a_run_may_be_gone_a_week_after_what_names_it() -> None:
+    """37 days and 7 after its making, which its id tells, and not before."""
+    made_ms = 0x0197_0000_0007
+    gone_ms = made_ms + 44 * 86_400_000
+    assert not may_be_gone(uuid(7), gone_ms)
+    assert may_be_gone(uuid(7), gone_ms + 1)
 
 
 def test_only_a_run_that_waits_says_so() -> None:

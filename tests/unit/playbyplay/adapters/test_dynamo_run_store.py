@@ -83,19 +83,37 @@ async def test_a_release_whose_answer_was_lost_is_one_release(home: AwsHome) -> 
     (run,) = await accepted_turns(home, 1)
     for number in range(3):
         await acquired(home, run, now_ms=LEASE * number, lease_until_ms=LEASE * number + 1)
-    home.aws.plan(None, "unanswered")
+    home.aws.plan("unanswered")
     await home.runs.release(USER, run.run_id, "one")
     kept = await home.runs.get(USER, run.run_id)
     assert kept is not None
     assert (kept.attempts, kept.owner, kept.status) == (2, None, "running")
 
 
-async def test_a_run_given_back_on_its_first_attempt_is_queued_again(home: AwsHome) -> None:
-    """Nobody has worked at it."""
+async def test_giving_a_lease_back_costs_one_call(home: AwsHome) -> None:
+    """An own one or not."""
     (run,) = await accepted_turns(home, 1)
     await acquired(home, run)
-    await home.runs.release(USER, run.run_id, "one")
-    assert await home.runs.get(USER, run.run_id) == run
+    for owner in ("two", "one"):
+        home.aws.calls.clear()
+        await home.runs.release(USER, run.run_id, owner)
+        assert operations(home) == ["update_item"]
+
+
+async def test_a_lease_of_the_same_owner_and_another_end_is_not_ours(home: AwsHome) -> None:
+    """Only a lost answer of this very call is taken for success; an earlier lease is held like any other's."""
+    (run,) = await accepted_turns(home, 1)
+    await acquired(home, run)
+    for owner, lease_until_ms, taken in (
+        ("one", LEASE + 1, False),
+        ("two", LEASE, False),
+        ("one", LEASE, True),
+    ):
+        outcome = await home.runs.acquire(USER, run.run_id, owner, now_ms=NOW, lease_until_ms=lease_until_ms)
+        assert isinstance(outcome, Acquired) == taken
+    kept = await home.runs.get(USER, run.run_id)
+    assert kept is not None
+    assert (kept.attempts, kept.lease_until_ms) == (1, LEASE)
 
 
 async def test_an_open_run_is_to_be_looked_at_after_its_lease(home: AwsHome) -> None:
@@ -142,14 +160,36 @@ async def test_a_closed_run_that_its_thread_holds_open_is_taken_out(home: AwsHom
     assert operations(home) == ["get_item", "get_item"]
 
 
-async def test_a_run_that_is_gone_is_no_head(home: AwsHome) -> None:
-    """Looked for three times, for its transaction may be half applied; then its turn is taken out."""
-    first, second = await accepted_turns(home, 2)
-    key = {"pk": {"S": f"U#{USER}"}, "sk": {"S": f"RUN#{first.run_id}"}}
+async def without_run(home: AwsHome, run: Run) -> None:
+    """Delete the item of a run, whose thread goes on listing it."""
+    key = {"pk": {"S": f"U#{USER}"}, "sk": {"S": f"RUN#{run.run_id}"}}
     await home.aws.call("dynamodb", "delete_item", {"TableName": home.stored.runs, "Key": key})
     home.aws.calls.clear()
+
+
+async def test_a_run_that_is_gone_is_no_head(home: AwsHome) -> None:
+    """Looked for three times; of an age at which the table forgets runs its turn is taken out."""
+    first, second = await accepted_turns(home, 2)
+    await without_run(home, first)
+    home.clock.advance(44 * 86_400)
     assert await home.runs.head(USER, THREAD) == second
     assert operations(home) == ["get_item"] * 4 + ["update_item", "get_item"]
+
+
+@pytest.mark.parametrize("days", [0, 20])
+async def test_a_run_that_is_not_seen_stays_listed(home: AwsHome, days: int) -> None:
+    """Its transaction may be half applied for longer than a reader looks: taken out, it would never be sent."""
+    first, second = await accepted_turns(home, 2)
+    kept = await item(home, second)
+    await without_run(home, second)
+    home.clock.advance(days * 86_400)  # the ids of the tests are 22 days old
+    with pytest.raises(StoreUnavailable):
+        await home.runs.settle(first, "completed")
+    with pytest.raises(StoreUnavailable):
+        await home.runs.head(USER, THREAD)
+    await home.aws.call("dynamodb", "put_item", {"TableName": home.stored.runs, "Item": kept})
+    assert await home.runs.settle(first, "completed") == second
+    assert await home.runs.head(USER, THREAD) == second
 
 
 async def test_a_run_seen_late_is_the_head(home: AwsHome) -> None:

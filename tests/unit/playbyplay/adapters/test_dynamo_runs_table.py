@@ -58,13 +58,14 @@ async def test_keys_left_unread_for_good_are_told(home: AwsHome) -> None:
 
 
 async def test_a_query_goes_on_to_the_next_page_and_stops_at_its_limit(home: AwsHome) -> None:
-    """A page ends at one megabyte; no item beyond the limit is read."""
+    """A page ends at one megabyte; no item beyond the limit is read; each page is strongly consistent."""
     table = await filled(home, 8, size=300_000)
     all_of_them = {
         "KeyConditionExpression": "pk = :pk",
         "ExpressionAttributeValues": item({":pk": f"U#{USER}"}),
     }
     assert len(await table.query(all_of_them, limit=7)) == 7
+    assert all(params["ConsistentRead"] for _operation, params in home.aws.calls)
     limits = [params["Limit"] for _operation, params in home.aws.calls]
     assert len(limits) > 1
     assert limits[0] == 7 > limits[-1]

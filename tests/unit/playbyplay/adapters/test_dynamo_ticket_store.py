@@ -44,6 +44,16 @@ async def test_an_absent_origin_is_absent(store: DynamoTicketStore, table: str) 
     assert await store.redeem(DIGEST) == replace(TICKET, origin=None)
 
 
+async def test_a_put_that_comes_late_clears_no_mark(store: DynamoTicketStore, aws: RecordingAws) -> None:
+    """A first try that took effect after all, or a second one: what was redeemed stays so, and it is no error."""
+    aws.lose_answer("put_item")
+    await store.put(DIGEST, TICKET)
+    assert aws.operations == ["put_item"] * 2
+    assert await store.redeem(DIGEST) == TICKET
+    await store.put(DIGEST, TICKET)
+    assert await store.redeem(DIGEST) is None
+
+
 async def test_redeeming_is_one_call(store: DynamoTicketStore, aws: RecordingAws) -> None:
     """Whether there is a ticket, was one, or never was."""
     await store.put(DIGEST, TICKET)

@@ -16,6 +16,7 @@ class Vault(Aws):
 
     def __init__(self, log: FakeLog) -> None:
         super().__init__(log)
+        self.told = log
         self.secrets: dict[str, Answer] = {"key": {"SecretString": "sk-1"}}
         self.calls: list[tuple[str, str, Params]] = []
 
@@ -75,6 +76,29 @@ async def test_a_secret_that_cannot_be_read_says_so(secrets: Secrets) -> None:
     """Absent, refused and throttled alike."""
     with pytest.raises(StoreUnavailable):
         await secrets.text("absent")
+
+
+async def test_a_secret_that_cannot_be_read_again_is_the_one_remembered(
+    secrets: Secrets, vault: Vault, clock: FakeClock
+) -> None:
+    """Told of once each time, and asked for again the next time, until it is answered."""
+    await secrets.text("key")
+    kept = vault.secrets.pop("key")
+    clock.advance(301)
+    for failures in (1, 2):
+        assert await secrets.text("key") == "sk-1"
+        assert (len(vault.calls), len(vault.told.of("aws_failed"))) == (1 + failures, failures)
+    vault.secrets["key"] = {**kept, "SecretString": "sk-2"}
+    assert await secrets.text("key") == "sk-2"
+
+
+async def test_a_secret_that_lost_its_text_is_a_bad_setting(secrets: Secrets, vault: Vault, clock: FakeClock) -> None:
+    """That is an answer: the remembered one is not used against it."""
+    await secrets.text("key")
+    vault.secrets["key"] = {}
+    clock.advance(301)
+    with pytest.raises(BadSetting):
+        await secrets.text("key")
 
 
 async def test_a_secret_shows_nowhere(secrets: Secrets) -> None:

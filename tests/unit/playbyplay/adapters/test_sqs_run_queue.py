@@ -2,15 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from playbyplay.adapters.aws import Answer, Aws, Params
 from playbyplay.adapters.sqs_run_queue import MalformedJob, SqsReceipt, SqsRunQueue, job_body, read_job
 from playbyplay.errors import StoreUnavailable
-from playbyplay.ports import Job
+from playbyplay.ports import MAX_HOPS, Job
 from tests.fakes.ids import uuid
 from tests.fakes.log import FakeLog
 from tests.unit.playbyplay.adapters.recording_aws import RecordingAws, refusal
@@ -52,6 +54,23 @@ def test_a_body_carries_ids_and_a_version() -> None:
     assert json.loads(job_body(JOB)) == GOOD
     for user in ("ann", "x" * 1000, 'é😀"\\\n'):
         assert read_job(job_body(Job(user, uuid(7)))) == Job(user, uuid(7))
+
+
+def test_a_body_tells_how_often_its_run_was_handed_on() -> None:
+    """Where that is never it says nothing, and one without it is a job all the same."""
+    assert json.loads(job_body(replace(JOB, hops=7))) == {**GOOD, "hops": 7}
+    assert read_job(json.dumps(GOOD)) == read_job(json.dumps({**GOOD, "hops": 0})) == JOB
+    for hops in range(MAX_HOPS + 1):
+        job = replace(JOB, hops=hops)
+        assert read_job(job_body(job)) == job
+
+
+@pytest.mark.parametrize("hops", [-1, MAX_HOPS + 1, 10**30, "1", 1.0, 1.5, True, None, [], {}, "secret words"])
+def test_a_count_that_is_none_is_malformed(hops: object) -> None:
+    """Nothing is taken for a number that is not one, and no number is taken that no runner writes."""
+    with pytest.raises(MalformedJob) as caught:
+        read_job(json.dumps({**GOOD, "hops": hops}))
+    assert "secret words" not in f"{caught.value} {caught.value.__cause__}"
 
 
 @pytest.mark.parametrize(
@@ -146,8 +165,16 @@ async def test_a_job_that_is_hidden_no_more_comes_again(aws: RecordingAws, url: 
 
 
 async def test_a_receipt_that_holds_no_more_says_so(aws: RecordingAws, url: str) -> None:
-    """Refused, or never answered."""
-    for error in (refusal("ReceiptHandleIsInvalid"), refusal("AWS.SimpleQueueService.MessageNotInflight")):
-        aws.fail("change_message_visibility", *[error] * 3)
+    """Refused, or never answered; one try, for the owner of a run waits for it."""
+    errors = [
+        refusal("ReceiptHandleIsInvalid"),
+        refusal("AWS.SimpleQueueService.MessageNotInflight"),
+        refusal("InternalError", 500),
+        ReadTimeoutError(endpoint_url="https://example"),
+    ]
+    for error in errors:
+        aws.calls.clear()
+        aws.fail("change_message_visibility", error)
         with pytest.raises(StoreUnavailable):
             await SqsReceipt(aws, url, "handle").extend(45)
+        assert len(aws.calls) == 1

@@ -1,9 +1,12 @@
 """Records and histories: what may follow what, and what they add up to."""
 
 import json
+import traceback
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from playbyplay.domain.journal import ENTRIES, Entry, FenceEntry, History, InputEntry, Record
 from playbyplay.errors import GrammarError
@@ -192,3 +195,26 @@ def test_a_run_that_started_knows_when() -> None:
     story = Story().starts().taken_over()
     assert story.history.started == story.history.events[0]
     assert Story(run_id=uuid(5)).history.run_id == uuid(5)
+
+
+SECRET = "SECRET-TEXT"  # noqa: S105 - a word to look for
+LATER: dict[str, Any] = {
+    "a field": [
+        {"kind": "input", "thread_id": THREAD, "turn": 1, "content": SECRET, "timestamp": TIME, "mood": SECRET}
+    ],
+    "a kind": [{"kind": "whisper", "content": SECRET}],
+    "a field of an event": [{"kind": "event", "event": {"type": "final_response", "content": SECRET}}],
+    "no list": {"kind": "input", "content": SECRET},
+    "a value": SECRET,
+}
+
+
+@pytest.mark.parametrize("entries", LATER.values(), ids=LATER.keys())
+def test_what_a_later_version_wrote_is_refused_without_a_word_of_it(entries: Any) -> None:
+    """Nor of one that was cut off. The error may reach a log: it says what is wrong and where, not what was said."""
+    for text in (json.dumps(entries), json.dumps(entries)[:-1]):
+        with pytest.raises(ValidationError) as refused:
+            ENTRIES.validate_json(text)
+        shown = str(refused.value) + repr(refused.value) + "".join(traceback.format_exception(refused.value))
+        assert SECRET not in shown
+        assert "input_value" not in shown

@@ -44,6 +44,13 @@ def test_the_cloud_profile_holds_the_contracts_numbers() -> None:
     assert (CLOUD.max_attempts, CLOUD.run_s, CLOUD.gone_grace_s) == (4, 3600, 30)
 
 
+@pytest.mark.parametrize("timing", [CLOUD, ONE_MACHINE])
+def test_who_lets_go_has_the_time_to(timing: Timing) -> None:
+    """It may notice a quarter of a heartbeat late; then an append in doubt may still be settled."""
+    assert timing.let_go_s - timing.heartbeat_s / 4 >= timing.store_s
+    assert timing.no_new_step_s > timing.let_go_s + timing.heartbeat_s / 4
+
+
 @pytest.mark.parametrize(("timing", "silence_s", "recovery_s"), [(CLOUD, 15, 75), (ONE_MACHINE, 1, 4)])
 def test_both_profiles_can_keep_the_promises_of_time(timing: Timing, silence_s: float, recovery_s: float) -> None:
     """A heartbeat is due within the silence allowed; a dead owner's lease and job are free in time."""

@@ -198,3 +198,12 @@ def test_every_model_has_its_own_type() -> None:
     """No two frames of one direction share a name."""
     names = [TypeAdapter(model).json_schema()["properties"]["type"]["const"] for model in (*EVENTS, *REPLIES)]
     assert len(set(names)) == len(names) == 17
+
+
+@pytest.mark.parametrize("frame", [AnswerPart, MessageAccepted, RunInput, AgentStarted, *COMMANDS])
+def test_an_error_never_repeats_what_came_in(frame: type[Frame]) -> None:
+    """It may reach a log."""
+    for fields in ({"content": "SECRET-TEXT", "secret": "SECRET-TEXT"}, {"run_id": "SECRET-TEXT"}, "SECRET-TEXT"):
+        with pytest.raises(ValidationError) as refused:
+            frame.model_validate(fields)
+        assert "SECRET-TEXT" not in str(refused.value) + repr(refused.value)

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError,
 from botocore.parsers import ResponseParserError
 
 from playbyplay.adapters.aws import Aws
+from playbyplay.adapters.aws_refusals import code_of, status_of
 from playbyplay.errors import ConnectionGone, PostFailed
 
 _POST_S = 2.0  # ports.Gateway
@@ -67,8 +68,7 @@ class ApiGatewayGateway:
 
     def _refusal(self, operation: str, error: ClientError) -> ConnectionGone | PostFailed:
         """Read what API Gateway answered."""
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        code = str(error.response.get("Error", {}).get("Code", ""))
+        status, code = status_of(error), code_of(error)
         if status == _GONE:
             return ConnectionGone("the connection is closed")
         if status == _TOO_LARGE:

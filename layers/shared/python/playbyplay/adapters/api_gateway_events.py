@@ -26,7 +26,12 @@ def _texts(value: object) -> object:
     return {} if value is None else value
 
 
+def _text(value: object) -> object:
+    return "" if value is None else value
+
+
 Texts = Annotated[Mapping[str, str], BeforeValidator(_texts)]
+Text = Annotated[str, BeforeValidator(_text)]
 
 
 class Headers(Event):
@@ -74,8 +79,6 @@ class ConnectContext(Event):
     """The request context of `$connect`."""
 
     connection_id: str = Field(min_length=1)
-    connected_at: int
-    request_id: str
     authorizer: AuthorizerContext
 
 
@@ -106,7 +109,7 @@ class MessageEvent(Event):
     """A client frame."""
 
     request_context: MessageContext
-    body: str = ""
+    body: Text = ""
     is_base64_encoded: bool = False
 
     @property
@@ -125,7 +128,6 @@ class DisconnectContext(Event):
 
     connection_id: str = Field(min_length=1)
     disconnect_status_code: int | None = None
-    authorizer: AuthorizerContext | None = None
 
 
 class DisconnectEvent(Event):
@@ -148,7 +150,7 @@ class HttpEvent(Headers):
     """A request of an HTTP API that its JWT authorizer let pass."""
 
     claims: Mapping[str, object] = Field(validation_alias=AliasPath("requestContext", "authorizer", "jwt", "claims"))
-    body: str = ""
+    body: Text = ""
     is_base64_encoded: bool = False
 
     @property

@@ -5,8 +5,9 @@ Each handler makes one when it is first called, so importing a handler costs not
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol, TypedDict, TypeVar
+from typing import Any, Protocol, TypedDict, TypeVar, runtime_checkable
 
 from playbyplay.adapters.aws import Aws
 from playbyplay.adapters.powertools_log import PowertoolsLog
@@ -19,6 +20,27 @@ S_contra = TypeVar("S_contra", bound=Environment, contravariant=True)
 Event = Mapping[str, Any]
 Answer = dict[str, Any]
 Serve = Callable[[Event], Coroutine[Any, Any, Answer]]
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """What serves events and wants to know how long it may take."""
+
+    def until(self, ends_s: float) -> Serve:
+        """Return what serves an event that must be done with by a monotonic second."""
+        ...
+
+
+@runtime_checkable
+class LambdaContext(Protocol):
+    """What Lambda tells of a call, as far as it is wanted.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
+    """
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how long until Lambda ends the process."""
+        ...
 
 
 class Parts(TypedDict, total=False):
@@ -55,10 +77,18 @@ class Container:
         self._serve = build(settings.from_env(os.environ), log=self._log)
         self._runner = asyncio.Runner()
 
-    def answer(self, event: Event) -> Answer:
-        """Serve one event to its end, and write what was counted meanwhile."""
+    def answer(self, event: Event, context: object = None) -> Answer:
+        """Serve one event to its end, and write what was counted meanwhile.
+
+        Args:
+            event: what to serve.
+            context: Lambda's; without one there is no time limit.
+        """
+        serve = self._serve
+        if isinstance(serve, Timed) and isinstance(context, LambdaContext):
+            serve = serve.until(time.monotonic() + context.get_remaining_time_in_millis() / 1000)
         try:
-            return self._runner.run(self._serve(event))
+            return self._runner.run(serve(event))
         finally:
             self._log.flush()
 

@@ -6,13 +6,13 @@ settled meanwhile makes the accept read the thread again instead of leaving the 
 
 import asyncio
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from playbyplay.adapters.aws import Aws, ConditionFailed
 from playbyplay.adapters.dynamo_items import Item, item, names, plain
 from playbyplay.adapters.dynamo_journal import record_item
-from playbyplay.adapters.dynamo_run_items import Thread, key, run_item, run_of
+from playbyplay.adapters.dynamo_run_items import RUN_KEPT_S, Thread, key, may_be_gone, run_item, run_of
 from playbyplay.adapters.dynamo_runs_table import RunsTable
 from playbyplay.adapters.tables import (
     JOURNAL_KEPT_S,
@@ -26,7 +26,7 @@ from playbyplay.adapters.tables import (
 )
 from playbyplay.domain.journal import History, InputEntry, Record
 from playbyplay.domain.thread import Run
-from playbyplay.errors import Refused, StoreUnavailable
+from playbyplay.errors import Refused, StoreRefused, StoreUnavailable
 from playbyplay.ports import Acceptance, Accepted
 
 _TRIES = 60  # while the thread keeps changing
@@ -35,6 +35,11 @@ _ABSENT = f"attribute_not_exists({PK})"
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 _FAILED = "ConditionalCheckFailed"
 _IN_THE_WAY = frozenset({"None", _FAILED, "TransactionConflict"})
+_NEVER = frozenset({"ItemCollectionSizeLimitExceeded", "ValidationError"})
+# All open turns of a thread are in its one item, which holds 400 KB, some 8,000 of them, and each accept pays for
+# every kilobyte of it: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+MAX_OPEN = 1_000
+_OPEN_RETRY_MS = 60_000
 
 
 class Acceptances:
@@ -57,22 +62,24 @@ class Acceptances:
         A run found under the very id of this acceptance was made by an earlier try of it: no duplicate.
         """
         wanted = acceptance.run
-        expiry = Expiry(runs_s=now_s + RUNS_KEPT_S, journal_s=now_s + JOURNAL_KEPT_S)
+        expiry = Expiry(now_s)
         thread: Thread | None = None
         for _ in range(_TRIES):
             if thread is None and not acceptance.new_thread:
                 thread = await self._thread(wanted)
                 if thread is None:
-                    return await self._without_thread(wanted)
+                    return await self._without_thread(wanted, now_s)
+            if thread is not None and len(thread.open) >= MAX_OPEN:
+                return await self._without_room(wanted, now_s)
             draft = Draft(acceptance, thread, expiry)
             try:
                 await self._write(draft)
             except ConditionFailed as failed:
-                found = await self._made(wanted) if _was_made(failed) else None
+                found = await self._made(wanted, now_s) if _was_made(failed) else None
                 if found is not None:
                     return found
                 if not _IN_THE_WAY.issuperset(failed.codes):
-                    raise StoreUnavailable(f"transact_write_items: {', '.join(failed.codes)}") from failed
+                    raise _trouble(failed) from failed
                 thread = Thread.of(failed.items[Draft.THREAD])
             else:
                 return Accepted(draft.run, duplicate=False, position=draft.position)
@@ -93,20 +100,36 @@ class Acceptances:
         operations = draft.operations(self._table.name, self._journal_table)
         await self._aws.write("dynamodb", "transact_write_items", {"TransactItems": operations})
 
-    async def _without_thread(self, wanted: Run) -> Accepted:
+    async def _without_thread(self, wanted: Run, now_s: int) -> Accepted:
         """Answer an accept whose thread is not there: the message may be known from another one."""
-        found = await self._made(wanted) if wanted.client_message_id is not None else None
+        found = await self._made(wanted, now_s) if wanted.client_message_id is not None else None
         if found is None:
             raise Refused("not_found", "There is no such thread.")
         return found
 
-    async def _made(self, wanted: Run) -> Accepted | None:
-        """Return what this message made before, or an earlier try of this accept."""
-        if wanted.client_message_id is None:
-            found = await self._found(wanted.user, wanted.run_id)
-        else:
-            found = await self.find(wanted.user, wanted.client_message_id)
-        return replace(found, duplicate=found.run.run_id != wanted.run_id) if found is not None else None
+    async def _without_room(self, wanted: Run, now_s: int) -> Accepted:
+        """Answer an accept whose thread takes no more: the message may be one of those it holds."""
+        found = await self._made(wanted, now_s)
+        if found is None:
+            raise Refused("overloaded", "Too many messages of this thread are waiting.", retry_after_ms=_OPEN_RETRY_MS)
+        return found
+
+    async def _made(self, wanted: Run, now_s: int) -> Accepted | None:
+        """Return what this message made before, or an earlier try of this accept.
+
+        Raises:
+            Refused: `expired`: the message is known still, and its run so old that it is gone.
+        """
+        run_id = wanted.run_id
+        if wanted.client_message_id is not None:
+            message = await self._table.get(wanted.user, message_key(wanted.client_message_id))
+            if message is None:
+                return None
+            run_id = plain(message)["run_id"]
+        found = await self._found(wanted.user, run_id)
+        if found is None and may_be_gone(run_id, now_s * 1000):
+            raise Refused("expired", "The run of this message is no longer kept.", run_id=run_id)
+        return replace(found, duplicate=run_id != wanted.run_id) if found is not None else None
 
     async def _found(self, user: str, run_id: str) -> Accepted | None:
         kept = await self._table.get(user, run_key(run_id))
@@ -120,12 +143,13 @@ class Acceptances:
         return Thread.of(await self._table.get(run.user, thread_key(run.thread_id)))
 
 
-@dataclass(frozen=True, slots=True)
 class Expiry:
     """When the items of one accept may go, in seconds since the epoch."""
 
-    runs_s: int
-    journal_s: int
+    def __init__(self, now_s: int) -> None:
+        self.names_s = now_s + RUNS_KEPT_S
+        self.run_s = now_s + RUN_KEPT_S
+        self.journal_s = now_s + JOURNAL_KEPT_S
 
 
 class Draft:
@@ -154,12 +178,12 @@ class Draft:
 
     def operations(self, runs_table: str, journal_table: str) -> list[dict[str, Any]]:
         """Return what is written, all or nothing; `THREAD`, `RUN` and `MESSAGE` are places in this list."""
-        run, expires_s = self.run, self._expiry.runs_s
+        run, expires_s = self.run, self._expiry.names_s
         turn = key(run.user, turn_key(run.thread_id, run.turn)) | item({"run_id": run.run_id, TTL: expires_s})
         record = record_item(run.user, run.run_id, self._record(), self._expiry.journal_s)
         operations = [
             self._thread_operation(runs_table),
-            _put(runs_table, run_item(run, waits=self.position > 0, expires_s=expires_s)),
+            _put(runs_table, run_item(run, waits=self.position > 0, expires_s=self._expiry.run_s)),
             _put(runs_table, turn),
             _put(journal_table, record),
         ]
@@ -183,7 +207,7 @@ class Draft:
         run, thread = self.run, self._thread
         where = key(run.user, thread_key(run.thread_id))
         if thread is None:
-            begun = item({"next_turn": 2, "open": {"1": run.run_id}, "rev": 1, TTL: self._expiry.runs_s})
+            begun = item({"next_turn": 2, "open": {"1": run.run_id}, "rev": 1, TTL: self._expiry.names_s})
             return _put(table, where | begun)
         update = "SET #next_turn = :next, #open.#turn = :run_id, #rev = :rev, #expires = :expires"
         return {
@@ -199,7 +223,7 @@ class Draft:
                         ":run_id": run.run_id,
                         ":rev": thread.rev + 1,
                         ":read": thread.rev,
-                        ":expires": self._expiry.runs_s,
+                        ":expires": self._expiry.names_s,
                     }
                 ),
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
@@ -209,6 +233,12 @@ class Draft:
 
 def _put(table: str, put: Item) -> dict[str, Any]:
     return {"Put": {"TableName": table, "Item": put, "ConditionExpression": _ABSENT}}
+
+
+def _trouble(failed: ConditionFailed) -> StoreRefused | StoreUnavailable:
+    """Return what it means that a transaction failed for more than what was in its way."""
+    words = f"transact_write_items: {', '.join(failed.codes)}"
+    return StoreUnavailable(words) if _NEVER.isdisjoint(failed.codes) else StoreRefused(words)
 
 
 def _was_made(failed: ConditionFailed) -> bool:

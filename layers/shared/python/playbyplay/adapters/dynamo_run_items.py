@@ -12,6 +12,7 @@ from playbyplay.adapters.tables import (
     OPEN_SHARDS,
     OPEN_SINCE,
     PK,
+    RUNS_KEPT_S,
     SK,
     TTL,
     WAITS,
@@ -21,6 +22,9 @@ from playbyplay.adapters.tables import (
 from playbyplay.domain.thread import Run
 
 FIRST_CHECK_MS = 60_000  # after its acceptance: by then its job was taken, or is lost
+# What names a run goes before it: DynamoDB removes items in any order and days late,
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
+RUN_KEPT_S = RUNS_KEPT_S + 7 * 86_400
 _FIELDS = frozenset(field.name for field in fields(Run))
 
 
@@ -59,6 +63,11 @@ def run_of(attributes: Item) -> Run:
     """Read the item of a run."""
     kept = {name: value for name, value in plain(attributes).items() if name in _FIELDS}
     return Run(**{"client_message_id": None, **kept})
+
+
+def may_be_gone(run_id: str, now_ms: int) -> bool:
+    """Whether a run is so old that its item may have been removed; a run id begins with its time (RFC 9562)."""
+    return now_ms - int(run_id.replace("-", "")[:12], 16) > RUN_KEPT_S * 1000
 
 
 def run_item(run: Run, *, waits: bool, expires_s: int) -> Item:

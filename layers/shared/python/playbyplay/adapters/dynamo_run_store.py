@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from playbyplay.adapters.aws import Aws
 from playbyplay.adapters.dynamo_acceptances import Acceptances
 from playbyplay.adapters.dynamo_items import Plain, item, plain
-from playbyplay.adapters.dynamo_run_items import Thread, run_of
+from playbyplay.adapters.dynamo_run_items import Thread, may_be_gone, run_of
 from playbyplay.adapters.dynamo_runs_table import RunsTable
 from playbyplay.adapters.tables import (
     NEXT_CHECK,
@@ -26,6 +26,7 @@ from playbyplay.adapters.tables import (
     user_key,
 )
 from playbyplay.domain.thread import Run
+from playbyplay.errors import StoreUnavailable
 from playbyplay.ports import MAX_TURNS, Acceptance, Accepted, Acquired, Clock, NotAcquired
 from playbyplay.protocol.base import RunStatus
 
@@ -112,23 +113,14 @@ class DynamoRunStore:
         return renewed is not None
 
     async def release(self, user: str, run_id: str, owner: str) -> None:
-        """Give an own lease back, and take back the attempt it counted; one that never got further is queued again."""
-        given: dict[str, Plain] = {":owner": owner, ":zero": 0, ":one": 1}
-        _released, old = await self._table.update(
+        """Give an own lease back, and take back the attempt it counted; the status stays."""
+        await self._table.update(
             user,
             run_key(run_id),
-            "SET #attempts = :zero, #status = :queued, #lease_until_ms = :zero REMOVE #owner",
-            "#owner = :owner AND #attempts <= :one",
-            given | {":queued": "queued"},
+            "SET #attempts = #attempts - :one, #lease_until_ms = :zero REMOVE #owner",
+            "#owner = :owner",
+            {":owner": owner, ":zero": 0, ":one": 1},
         )
-        if old is not None and run_of(old).owner == owner:
-            await self._table.update(
-                user,
-                run_key(run_id),
-                "SET #attempts = #attempts - :one, #lease_until_ms = :zero REMOVE #owner",
-                "#owner = :owner",
-                given,
-            )
 
     async def request_cancel(self, user: str, run_id: str) -> Run | None:
         """Mark an open run for cancelling; its owner looks for the mark."""
@@ -180,7 +172,11 @@ class DynamoRunStore:
         return [run_of(found) for found in await self._table.query(mine, limit=limit)]
 
     async def _head(self, user: str, thread_id: str, thread: Thread | None) -> Run | None:
-        """Return the first turn that is open, and take out of the thread those that only look it."""
+        """Return the first turn that is open, and take out of the thread those that only look it.
+
+        Raises:
+            StoreUnavailable: a run is not seen that must be there; taken out now, it would never be sent.
+        """
         while thread is not None and thread.open:
             turn = min(thread.open)
             run = await self._surely(user, thread.open[turn])
@@ -190,13 +186,15 @@ class DynamoRunStore:
         return None
 
     async def _surely(self, user: str, run_id: str) -> Run | None:
-        """Return a run its thread knows of; None only if it is absent each time."""
+        """Return a run its thread knows of; None only if it is absent each time, and of an age to be."""
         for look in range(_LOOKS):
             if look:
                 await asyncio.sleep(_PAUSE_S)
             run = await self.get(user, run_id)
             if run is not None:
                 return run
+        if not may_be_gone(run_id, self._clock.now_ms()):
+            raise StoreUnavailable("get_item: a run its thread lists is not seen")
         return None
 
     async def _close(self, user: str, thread_id: str, turn: int, run_id: str) -> Thread | None:

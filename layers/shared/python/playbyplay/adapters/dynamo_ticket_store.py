@@ -4,6 +4,7 @@ What the mark holds is new for each redemption, so a try that is repeated becaus
 finds its own mark and is no second redemption.
 """
 
+import contextlib
 import secrets
 from typing import Any
 
@@ -38,7 +39,9 @@ class DynamoTicketStore:
         }
         if ticket.origin is not None:
             item["origin"] = {"S": ticket.origin}
-        await self._aws.read("dynamodb", "put_item", {"TableName": self._table, "Item": item})
+        put = {"TableName": self._table, "Item": item, "ConditionExpression": f"attribute_not_exists({PK})"}
+        with contextlib.suppress(ConditionFailed):  # an earlier try put it, and it may be redeemed by now
+            await self._aws.read("dynamodb", "put_item", put)
 
     async def redeem(self, ticket_digest: str) -> Ticket | None:
         """Return a ticket the first time it is asked for; one call."""

@@ -1,4 +1,4 @@
-"""Jobs in SQS: ids only, at least once, in the fair order that SQS keeps among users.
+"""Jobs in SQS: ids and a count, at least once, in the fair order that SQS keeps among users.
 
 A job that is sent or delivered twice is harmless: the journal lets one owner write.
 """
@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from playbyplay.adapters.aws import Aws
-from playbyplay.errors import PlaybyplayError
-from playbyplay.ports import Job
+from playbyplay.errors import OutcomeUnknown, PlaybyplayError, StoreRefused, StoreUnavailable
+from playbyplay.ports import MAX_HOPS, Job
 from playbyplay.protocol.base import Text, Uuid
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
@@ -28,11 +28,12 @@ class _Body(BaseModel):
     v: Annotated[int, Field(ge=1, le=1)]  # a Literal takes true for 1
     user: Text
     run_id: Uuid
+    hops: Annotated[int, Field(ge=0, le=MAX_HOPS)] = 0
 
 
 def job_body(job: Job) -> str:
-    """Return the body of a job's message."""
-    return _Body(v=1, user=job.user, run_id=job.run_id).model_dump_json()
+    """Return the body of a job's message; a run that was never handed on has no `hops` in it."""
+    return _Body(v=1, user=job.user, run_id=job.run_id, hops=job.hops).model_dump_json(exclude_defaults=True)
 
 
 def read_job(body: str) -> Job:
@@ -45,7 +46,7 @@ def read_job(body: str) -> Job:
         read = _Body.model_validate_json(body)
     except ValidationError as error:
         raise MalformedJob("The message is no job.") from error
-    return Job(read.user, read.run_id)
+    return Job(read.user, read.run_id, read.hops)
 
 
 class SqsRunQueue:
@@ -74,7 +75,7 @@ class SqsReceipt:
         self._receipt_handle = receipt_handle
 
     async def extend(self, seconds: float) -> None:
-        """Keep the job hidden for so long from now: whole seconds, rounded up, twelve hours at the most.
+        """Keep the job hidden for so long from now: whole seconds, rounded up, twelve hours at the most; one try.
 
         Raises:
             StoreUnavailable: the queue did not do it.
@@ -84,7 +85,10 @@ class SqsReceipt:
             "ReceiptHandle": self._receipt_handle,
             "VisibilityTimeout": min(max(math.ceil(seconds), 0), _MAX_HIDDEN_S),
         }
-        await self._aws.read("sqs", "change_message_visibility", change)
+        try:
+            await self._aws.write("sqs", "change_message_visibility", change)
+        except (OutcomeUnknown, StoreRefused) as trouble:  # refused: the receipt holds no more
+            raise StoreUnavailable(str(trouble)) from trouble
 
 
 def _group(user: str) -> str:

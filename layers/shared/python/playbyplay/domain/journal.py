@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from playbyplay.domain.run import RunState, advance
 from playbyplay.errors import GrammarError
@@ -80,7 +80,8 @@ Entry = Annotated[
     InputEntry | EventEntry | CheckpointEntry | ResultEntry | FenceEntry,
     Field(discriminator="kind"),
 ]
-ENTRIES: TypeAdapter[tuple[Entry, ...]] = TypeAdapter(tuple[Entry, ...])
+# What a version does not know it refuses, without a word of what a user said: the error may reach a log.
+ENTRIES: TypeAdapter[tuple[Entry, ...]] = TypeAdapter(tuple[Entry, ...], config=ConfigDict(hide_input_in_errors=True))
 
 
 @dataclass(frozen=True, slots=True)

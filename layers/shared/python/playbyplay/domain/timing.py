@@ -14,11 +14,16 @@ class Timing:
         renew_s: how often the owner renews it.
         heartbeat_s: the silence after which a heartbeat is due; it comes within a quarter more.
         visibility_s: how long a job stays hidden from other runners.
-        retry_s: how soon a job is tried again that another owner holds or the store could not serve.
+        retry_s: how soon a job is tried again that the store could not serve.
+        held_s: how soon a job is tried again whose run another owner holds; its own job brings that owner's successor.
         gone_grace_s: how young a connection must be for "gone" not to be believed (a post inside `$connect`).
         run_s: how long a run may take from its `agent_started`.
         queue_s: how long a message may wait for its run to start.
         store_s: how long an append whose outcome is unknown is tried again.
+        no_new_step_s: so long before its time is up a runner begins no new step, and takes no run. An unsafe call
+            that stands open is begun all the same: nobody could make it later.
+        let_go_s: so long before its time is up a runner stops the steps under way and hands the run on; it may
+            notice a quarter of `heartbeat_s` later.
         delta_s: the time streamed text is gathered for one frame.
         max_attempts: acquisitions in a row that append no public event.
     """
@@ -28,16 +33,21 @@ class Timing:
     heartbeat_s: float
     visibility_s: float
     retry_s: float
+    held_s: float
     gone_grace_s: float = 30.0
     run_s: float = 3600.0
     queue_s: float = 3600.0
     store_s: float = 5.0
+    no_new_step_s: float = 30.0
+    let_go_s: float = 8.0
     delta_s: float = 0.05
     max_attempts: int = 4
 
 
-CLOUD = Timing(lease_s=30, renew_s=10, heartbeat_s=11, visibility_s=45, retry_s=5, delta_s=0.25)  # each frame costs
-ONE_MACHINE = Timing(lease_s=3, renew_s=1, heartbeat_s=0.7, visibility_s=4, retry_s=0.5)
+CLOUD = Timing(
+    lease_s=30, renew_s=10, heartbeat_s=11, visibility_s=45, retry_s=5, held_s=30, delta_s=0.25
+)  # each frame costs
+ONE_MACHINE = Timing(lease_s=3, renew_s=1, heartbeat_s=0.7, visibility_s=4, retry_s=0.5, held_s=0.5)
 
 
 def timestamp(ms: int) -> str:

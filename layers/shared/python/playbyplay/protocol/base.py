@@ -31,9 +31,9 @@ RunStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 
 
 class Frame(BaseModel):
-    """One JSON object on the wire: frozen, exact types, unknown fields refused."""
+    """One JSON object on the wire: frozen, exact types, unknown fields refused; an error never repeats what came in."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     def to_json(self) -> str:
         """Render the frame as it goes over the wire, absent fields omitted."""
