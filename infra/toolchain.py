@@ -1,10 +1,11 @@
 """The Node tools behind the CDK: which Node runs them, where they are installed, and the environment they need.
 
-The CDK's own runtime wants Node 22 or newer. The Node of the development environment is used always,
-so that a machine's own, older or absent, changes nothing.
+The CDK's own runtime wants Node 22 or newer. The Node of the development environment runs it always,
+so that a machine's own, older or absent, changes nothing; only packages are installed by the machine's npm.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -45,6 +46,13 @@ def wscat() -> list[str]:
     return _tool("wscat")
 
 
+def npm() -> list[str]:
+    """Return the command that installs Node packages: the machine's own, which knows its network, or the wheel's."""
+    own = shutil.which("npm")
+    # The wheel's `npm` is a copy of a link and starts nothing; npm's own entry does.
+    return [own] if own else [str(node()), str(_NODE_HOME / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
 def install() -> None:
     """Install what `package-lock.json` names into `infra/node_modules`, unless it is there and current.
 
@@ -54,10 +62,8 @@ def install() -> None:
     lock = _HERE / "package-lock.json"
     if _INSTALLED.exists() and _INSTALLED.stat().st_mtime >= lock.stat().st_mtime:
         return
-    # The wheel's `npm` is a copy of a link and starts nothing; npm's own entry does.
-    npm = _NODE_HOME / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    command = [str(node()), str(npm), "ci", "--prefix", str(_HERE), "--ignore-scripts", "--no-audit", "--no-fund"]
-    if subprocess.run(command, check=False, env=environment(), stdout=subprocess.DEVNULL).returncode:
+    command = [*npm(), "ci", "--prefix", str(_HERE), "--ignore-scripts", "--no-audit", "--no-fund"]
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
         sys.exit("npm could not install the CDK: that needs the npm registry once. Everything but AWS works without.")
     _INSTALLED.touch()
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from infra import toolchain
 from tests.infra.synthesis import ROOT
 
@@ -28,6 +30,22 @@ def test_the_cdk_runs() -> None:
         [*toolchain.cdk(), "--version"], env=toolchain.environment(), capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith(f"{pinned} ")
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["the machine's npm", "the wheel's npm"])
+def test_packages_are_installed_by_the_machines_npm_where_it_has_one(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows the machine's network; the one of the wheel works on a machine without Node."""
+    own = tmp_path / "npm"
+    if there:
+        own.write_text("#!/bin/sh\necho 11.0.0\n")
+        own.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = toolchain.npm()
+    assert (command == [str(own)]) == there
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert int(done.stdout.split(".")[0]) >= 10
 
 
 def test_the_lock_names_every_program_by_hash_and_none_by_address() -> None:
