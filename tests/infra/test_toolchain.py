@@ -34,7 +34,7 @@ def test_the_cdk_runs() -> None:
 
 @pytest.mark.parametrize("there", [True, False], ids=["the machine's npm", "the wheel's npm"])
 def test_packages_are_installed_by_the_machines_npm_where_it_has_one(
-    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool
 ) -> None:
     """It knows the machine's network; the one of the wheel works on a machine without Node."""
     own = tmp_path / "npm"
