@@ -62,8 +62,9 @@ def install() -> None:
     lock = _HERE / "package-lock.json"
     if _INSTALLED.exists() and _INSTALLED.stat().st_mtime >= lock.stat().st_mtime:
         return
-    command = [*npm(), "ci", "--prefix", str(_HERE), "--ignore-scripts", "--no-audit", "--no-fund"]
-    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
+    # In its folder and not by --prefix, which would also hide the machine's settings (its certificates) from npm.
+    command = [*npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    if subprocess.run(command, check=False, cwd=_HERE, stdout=subprocess.DEVNULL).returncode:
         sys.exit("npm could not install the CDK: that needs the npm registry once. Everything but AWS works without.")
     _INSTALLED.touch()
 
