@@ -121,6 +121,7 @@ def _install(requirements: Path, target: Path, *, host: bool) -> None:
         find_uv_bin(),
         "pip",
         "install",
+        "--system-certs",  # the machine's network may have its own
         "-q",
         "--target",
         str(target),
