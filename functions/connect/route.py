@@ -1,7 +1,7 @@
 """`$connect` and `$disconnect` as API Gateway hands them over.
 
 Who gives way to a new connection is not closed here, where nothing may be closed: its row is gone,
-and the message function closes it when it speaks.
+and it is told `expired` when it next speaks.
 """
 
 from connect.admission import Attendance

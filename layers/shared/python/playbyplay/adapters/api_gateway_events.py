@@ -75,52 +75,38 @@ class AuthorizerEvent(Headers):
     query_string_parameters: Texts = Field(default_factory=dict)
 
 
-class ConnectContext(Event):
-    """The request context of `$connect`."""
+class ClientContext(Event):
+    """The request context of what an admitted client does."""
 
     connection_id: str = Field(min_length=1)
     authorizer: AuthorizerContext
 
 
-class ConnectEvent(Headers):
+class ClientEvent(Event):
+    """What an admitted client does."""
+
+    request_context: ClientContext
+
+    @property
+    def connection_id(self) -> str:
+        """The connection."""
+        return self.request_context.connection_id
+
+    @property
+    def session(self) -> Session:
+        """Who the connection belongs to, and until when."""
+        return self.request_context.authorizer.session
+
+
+class ConnectEvent(Headers, ClientEvent):
     """`$connect`."""
 
-    request_context: ConnectContext
 
-    @property
-    def connection_id(self) -> str:
-        """The connection."""
-        return self.request_context.connection_id
-
-    @property
-    def session(self) -> Session:
-        """Who the connection belongs to, and until when."""
-        return self.request_context.authorizer.session
-
-
-class MessageContext(Event):
-    """The request context of a client frame."""
-
-    connection_id: str = Field(min_length=1)
-    authorizer: AuthorizerContext
-
-
-class MessageEvent(Event):
+class MessageEvent(ClientEvent):
     """A client frame."""
 
-    request_context: MessageContext
     body: Text = ""
     is_base64_encoded: bool = False
-
-    @property
-    def connection_id(self) -> str:
-        """The connection."""
-        return self.request_context.connection_id
-
-    @property
-    def session(self) -> Session:
-        """Who the connection belongs to, and until when."""
-        return self.request_context.authorizer.session
 
 
 class DisconnectContext(Event):
