@@ -72,9 +72,10 @@ ARCHIVIST = Agent("archivist", "Reads the archive.", "Read the archive.", (archi
 class Stage:
     """A server that can be stopped and started again on its port and data."""
 
-    def __init__(self, data: Path, shop: Path) -> None:
+    def __init__(self, data: Path, shop: Path, *, faults: bool) -> None:
         self._data = data
         self._shop = shop
+        self._faults = faults
         self._port = 0
         self._server: Server | None = None
 
@@ -86,7 +87,7 @@ class Stage:
     async def start(self) -> None:
         """Start, on the same port as before."""
         registry = Registry((*Registry.discover().agents, ARCHIVIST))
-        settings = LocalSettings(data=self._data, port=self._port, database=self._shop)
+        settings = LocalSettings(data=self._data, port=self._port, database=self._shop, faults=self._faults)
         self._server = Server(settings, Parts(registry=registry, model=TryingModel(pace_s=0.5)))
         await self._server.start()
         self._port = self._server.port
@@ -140,6 +141,17 @@ async def _reconnecting(page: Page, stage: Stage) -> None:
     await page.wait_for_timeout(1500)
 
 
+async def _faults(page: Page, _stage: Stage) -> None:
+    await page.click(".faults-toggle")
+    for name in ("Deliver a job twice", "Kill the runner"):
+        await page.get_by_role("button", name=name, exact=True).click()
+    await page.wait_for_selector("text=Kill the runner (waiting)")
+    await _ask(page, ASK_DATABASE)
+    await page.wait_for_selector(".faults-fired li:nth-child(2)")
+    await page.get_by_role("button", name="Drop a post", exact=True).click()
+    await page.wait_for_timeout(1500)
+
+
 SCENES: dict[str, Callable[[Page, Stage], Awaitable[None]]] = {
     "empty": _empty,
     "working": _working,
@@ -147,8 +159,16 @@ SCENES: dict[str, Callable[[Page, Stage], Awaitable[None]]] = {
     "error": _error,
     "queued": _queued,
     "reconnecting": _reconnecting,
+    "faults": _faults,
 }
-SHOWN = (("empty", "light"), ("working", "light"), ("done", "light"), ("working", "dark"), ("done", "phone-dark"))
+SHOWN = (
+    ("empty", "light"),
+    ("working", "light"),
+    ("done", "light"),
+    ("working", "dark"),
+    ("done", "phone-dark"),
+    ("faults", "light"),
+)
 
 
 async def _take(browser: Browser, stage: Stage, scene: str, look: Look, path: Path) -> None:
@@ -177,7 +197,7 @@ async def _main(wanted: list[tuple[str, str]], directory: Path) -> None:
             shop = Path(temporary) / "shop.sqlite3"
             demo_shop.ensure(shop)
             for scene, look in wanted:
-                stage = Stage(Path(temporary) / f"{scene}-{look}", shop)
+                stage = Stage(Path(temporary) / f"{scene}-{look}", shop, faults=scene == "faults")
                 await _take(browser, stage, scene, LOOKS[look], directory / f"page-{scene}-{look}.png")
         await browser.close()
 

@@ -43,6 +43,7 @@ let thread = null;
 let asked = null; // the position the last replay of the thread was asked from
 let warned = false; // that signing out loses what is not sent
 let stick = true; // whether the page follows what is new
+let seenTop = 0; // where the page was scrolled to when it was last looked at
 
 const reassembly = new Reassembly();
 const connection = new Connection({ opened, lost, signedOut, frame: receive, heads: reassembly });
@@ -323,7 +324,10 @@ welcome.onclick = (event) => {
   text.focus();
 };
 scroller.onscroll = () => {
-  stick = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_BOTTOM_PX;
+  const near = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_BOTTOM_PX;
+  // What is new may be there before the page is told of its own scrolling: only who goes up wants to stay.
+  stick = near || (stick && scroller.scrollTop >= seenTop);
+  seenTop = scroller.scrollTop;
 };
 const keepUp = new ResizeObserver(() => {
   if (stick) scroller.scrollTop = scroller.scrollHeight;
@@ -369,6 +373,7 @@ function begin(config, user) {
   }, TICK_MS);
   refresh();
   connection.begin(new Door(config, signIn));
+  if (config.faults) void import("./faults.js").then(({ offerFaults }) => offerFaults());
 }
 
 /** The sign-in has ended by itself: what is being written, and what is not sent, waits for the next one. */

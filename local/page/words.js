@@ -8,6 +8,7 @@ const PATHS = {
   cross: "m4.5 4.5 7 7m0-7-7 7",
   flag: "M4.5 13.5v-11m0 .5h7l-1.6 2.7L11.5 8.5h-7",
   answer: "M3 3.5h10v7H8l-3 2.7v-2.7H3z",
+  fault: "M9 2 3.5 9.2h4L7 14l5.5-7.2h-4z",
 };
 const STATUS = { ok: "ok", timeout: "timed out", outcome_unknown: "outcome unknown" };
 

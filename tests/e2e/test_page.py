@@ -29,6 +29,20 @@ METER = "Read the meter"
 METER_STEPS = ["agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_thinking"]
 COMPLETED = [*METER_STEPS, "agent_completed", "final_response"]
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "reassembly.json").read_text(encoding="utf-8"))
+QUICK_SUCCESSION = """
+async () => {
+  const frame = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  for (let count = 0; count < 20; count += 1) {
+    const tall = document.createElement("pre");
+    tall.textContent = "line\\n".repeat(6);
+    document.getElementById("turns").append(tall);
+    await frame();
+  }
+  await frame();
+  const { scrollHeight, scrollTop, clientHeight } = document.getElementById("scroller");
+  return scrollHeight - scrollTop - clientHeight;
+}
+"""
 HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>[x](javascript:alert(3))\'"><svg onload=alert(4)>'
 
 
@@ -338,6 +352,15 @@ async def test_an_answer_longer_than_one_frame_is_read_to_its_end(browser: Brows
         await expect(page.locator(".answer")).to_contain_text("1499: ein größerer Satz")
         assert (await page.locator(".answer").text_content() or "").strip() == LongWinded.answer.strip()
         await expect(page.locator("#model")).to_have_text("long-winded")
+
+
+async def test_the_page_follows_what_comes_in_quick_succession(browser: Browser, home: Server) -> None:
+    """A step that comes before the page is told of its own scrolling is no sign that its reader scrolled up."""
+    async with person(browser, width=390, height=500) as someone:
+        page = await visit(someone, home.port)
+        await send(page, METER)
+        await expect(page.locator(".step")).to_have_count(3)
+        assert await page.evaluate(QUICK_SUCCESSION) <= 1
 
 
 async def test_the_page_follows_what_is_new_until_its_reader_scrolls_up(

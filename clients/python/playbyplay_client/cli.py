@@ -1,4 +1,4 @@
-r"""`playbyplay chat "..."`: one message, and the account of the work as it happens.
+r"""`playbyplay chat "..."`: one message, and the account of the work as it happens; `playbyplay faults`: see there.
 
 Exit code: 0 a complete run with an answer; 1 a run that failed, broke the grammar or took too long;
 2 no server, or a message it refused; 130 Ctrl-C. What the server says is shown, never executed:
@@ -31,6 +31,7 @@ from playbyplay.protocol.events import (
     ToolCompleted,
     ToolExecuting,
 )
+from playbyplay_client import faults
 from playbyplay_client.client import PlaybyplayClient
 from playbyplay_client.dialer import SignIn
 from playbyplay_client.errors import ClientError, Rejected, RunLost
@@ -223,7 +224,15 @@ class Chat:
         return "the run may go on at the server." if self._run is not None else "no run is known to have begun."
 
 
-async def _chat(options: argparse.Namespace, account: Account) -> int:
+async def _faults(options: argparse.Namespace) -> int:
+    for line in await faults.work(options):
+        sys.stdout.write(visible(line).replace("\n", " ") + "\n")
+    return OK
+
+
+async def _chat(options: argparse.Namespace) -> int:
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    account = Account(sys.stdout, as_json=options.json, colour=colour)
     stopped = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # not everywhere can a loop take signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
@@ -255,8 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     code, sentence = NO_SERVER, ""
     try:
         options = _options(argv)
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        code = asyncio.run(_chat(options, Account(sys.stdout, as_json=options.json, colour=colour)))
+        code = asyncio.run(_faults(options) if options.faults else _chat(options))
     except SystemExit as usage:  # argparse has said what there is to say
         code = usage.code if isinstance(usage.code, int) else NO_SERVER
     except KeyboardInterrupt:
@@ -275,7 +283,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="playbyplay", description="Talk with a Playbyplay server.")
-    command = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
+    parser.set_defaults(faults=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    faults.add_command(commands, URL)
+    command = commands.add_parser(
         "chat", help="send a message and watch the work", description="Send a message and watch the work."
     )
     command.add_argument("text", metavar="TEXT", help="the message; - reads it from standard input")
@@ -288,6 +299,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         "--ticket-in-query", action="store_true", help="put it into the socket's URL: the gateway knows no other way"
     )
     options = parser.parse_args(argv)
+    if options.faults:
+        return options
     if options.ticket_in_query and options.ticket_url is None:
         command.error("--ticket-in-query needs --ticket-url")
     if options.text == "-":
