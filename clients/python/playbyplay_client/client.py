@@ -10,7 +10,6 @@ import contextlib
 import json
 import logging
 import random
-import time
 import uuid
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -21,8 +20,9 @@ import aiohttp
 from playbyplay.errors import ProtocolViolation
 from playbyplay.protocol import codec, commands, replies
 from playbyplay.protocol.events import AgentStarted, Event
-from playbyplay_client.dialer import Dialer, SignIn
+from playbyplay_client.dialer import Dialer, Opens, SignIn
 from playbyplay_client.errors import CannotConnect, ClientError, ConnectionLost, Rejected, RunLost
+from playbyplay_client.observer import Nobody, Observer
 from playbyplay_client.pace import Pace
 from playbyplay_client.reassembly import PING_OPEN_S, Action, AskResume, Deliver, Lost, Reassembly
 from playbyplay_client.requests import Requests
@@ -44,6 +44,8 @@ class PlaybyplayClient:
         pace: durations.
         chance: returns a random number of [0, 1), for the jitter.
         on_run: called with each run when it is first heard of, whoever sent its message.
+        observer: is shown every frame and every connection.
+        dialer: what opens connections, instead of the usual.
 
     Raises:
         CannotConnect: the URL is none of these.
@@ -60,9 +62,12 @@ class PlaybyplayClient:
         pace: Pace | None = None,
         chance: Callable[[], float] = random.random,
         on_run: Callable[[Run], None] | None = None,
+        observer: Observer | None = None,
+        dialer: Opens | None = None,
     ) -> None:
-        self._dialer = Dialer(url, user, origin, ticket, sign_in)
+        self._dialer = dialer or Dialer(url, user, origin, ticket, sign_in)
         self._pace, self._chance, self._on_run = pace or Pace(), chance, on_run
+        self._observer, self._connections = observer or Nobody(), 0
         self._reassembly = Reassembly()
         self._requests = Requests(self._pace)
         self._runs: dict[str, Run] = {}
@@ -123,7 +128,7 @@ class PlaybyplayClient:
             Rejected: this can be no run's id or seq.
         """
         _render("resume", run_id=run_id, after_seq=after_seq)
-        actions = self._reassembly.follow(run_id, after_seq, time.monotonic())
+        actions = self._reassembly.follow(run_id, after_seq, _now_s())
         if actions:
             self._runs.pop(run_id, None)  # it was lost; this is a new try
         run = self._run(run_id)
@@ -165,15 +170,19 @@ class PlaybyplayClient:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     self._failures, self._silent_since_s = 0, None
+                    self._observer.received(self._connections, message.data)
                     await self._take(message.data)
             self._socket = None
+            self._observer.closed(self._connections)
             await socket.close()
             socket = await self._open_again()
 
     async def _begin(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Say on a new connection what the one before may not have brought over."""
         self._socket, self._silent_since_s = socket, None
-        await self._act(self._reassembly.reconnected(time.monotonic()))
+        self._connections += 1
+        self._observer.opened(self._connections)
+        await self._act(self._reassembly.reconnected(_now_s()))
         self._requests.send_again()
         await self._send_due()
         await self._ping()
@@ -193,7 +202,7 @@ class PlaybyplayClient:
         """Send what is due, ping, and notice silence."""
         while True:
             await asyncio.sleep(self._pace.tick_s)
-            socket, now_s = self._socket, time.monotonic()
+            socket, now_s = self._socket, _now_s()
             if socket is None:
                 continue
             await self._act(self._reassembly.tick(now_s))
@@ -206,24 +215,25 @@ class PlaybyplayClient:
                 await self._ping()
 
     async def _ping(self) -> None:
-        self._pinged_s = time.monotonic()
+        self._pinged_s = _now_s()
         self._silent_since_s = self._silent_since_s or self._pinged_s
         await self._write(commands.Ping(cursors=self._reassembly.cursors() or None).to_json())
 
     async def _send_due(self) -> None:
         if self._socket is not None:
-            for text in self._requests.due(time.monotonic()):
+            for text in self._requests.due(_now_s()):
                 await self._write(text)
 
     async def _write(self, text: str) -> None:
         """Write a frame, if there is a connection; what is lost is asked again."""
         if self._socket is not None:
+            self._observer.sent(self._connections, text)
             with contextlib.suppress(aiohttp.ClientError, OSError):  # a time-out is an OSError
                 async with asyncio.timeout(_WRITE_S):
                     await self._socket.send_str(text)
 
     async def _take(self, text: str) -> None:
-        now_s = time.monotonic()
+        now_s = _now_s()
         try:
             frame = codec.decode_server_frame(text)
         except (ValueError, RecursionError):
@@ -269,6 +279,7 @@ class PlaybyplayClient:
             match action:
                 case Deliver(frame):
                     run = self._run(frame.run_id)
+                    self._observer.delivered(frame)
                     run.take(frame)
                     if isinstance(frame, AgentStarted) and run.position is None:  # it overtook message_accepted
                         self._requests.answered("agent_message", frame.client_message_id, run)
@@ -298,6 +309,10 @@ class PlaybyplayClient:
         self._requests.fail(error)
         for run in self._runs.values():
             run.end(error)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _render(kind: str, **fields: str | int) -> str:

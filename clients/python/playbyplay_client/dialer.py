@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
@@ -34,6 +35,18 @@ class SignIn:
         """The Origin of a page beside the ticket endpoint."""
         parts = urlsplit(self.ticket_url)
         return f"{parts.scheme}://{parts.netloc}"
+
+
+class Opens(Protocol):
+    """What opens connections."""
+
+    async def open(self, http: aiohttp.ClientSession, timeout_s: float) -> aiohttp.ClientWebSocketResponse:
+        """Return a new connection, in time.
+
+        Raises:
+            CannotConnect: one sentence says why.
+        """
+        ...
 
 
 class Dialer:
