@@ -23,10 +23,12 @@ from playbyplay.domain.journal import History
 from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import Timing
 from playbyplay.notifier import Notifier
-from playbyplay.ports import Job
+from playbyplay.ports import Job, Limits
 from playbyplay.protocol.commands import AgentMessage
 from playbyplay.protocol.replies import MessageAccepted
+from playbyplay.settings import DoubleText
 from playbyplay.settlement import Settlement
+from tests.fakes.backlog import FakeBacklog
 from tests.fakes.clock import FakeClock
 from tests.fakes.connection_store import FakeConnectionStore
 from tests.fakes.faults import Faults
@@ -60,6 +62,8 @@ class House:
     Attributes:
         seen: the connection on which the user watches; it is open from the start.
         monotonic: what a runner goes by for its waits and its time limit.
+        limits: how much one user may ask for.
+        double_text: what becomes of a message while an earlier one of its thread is answered.
     """
 
     timing: Timing = QUICK
@@ -69,20 +73,24 @@ class House:
     log: FakeLog = field(default_factory=FakeLog)
     seen: str = "watching="
     monotonic: Callable[[], float] = time.monotonic
+    limits: Limits = field(default_factory=Limits)
+    double_text: DoubleText = "queue"
     journal: FakeJournal = field(init=False)
     runs: FakeRunStore = field(init=False)
     queue: FakeRunQueue = field(init=False)
     connections: FakeConnectionStore = field(init=False)
     gateway: FakeGateway = field(init=False)
     quota: FakeQuota = field(init=False)
+    backlog: FakeBacklog = field(init=False)
 
     def __post_init__(self) -> None:
         self.journal = FakeJournal(self.faults)
-        self.runs = FakeRunStore(self.journal, self.faults)
+        self.runs = FakeRunStore(self.journal, self.faults, clock=self.clock, timing=self.timing)
         self.queue = FakeRunQueue(self.faults)
         self.connections = FakeConnectionStore(self.faults)
         self.gateway = FakeGateway(self.faults)
         self.quota = FakeQuota(self.faults)
+        self.backlog = FakeBacklog(self.faults)
 
     @property
     def notifier(self) -> Notifier:
@@ -108,11 +116,15 @@ class House:
         return Accept(
             runs=self.runs,
             queue=self.queue,
+            backlog=self.backlog,
             notifier=self.notifier,
+            cancel=self.cancel,
             clock=self.clock,
             ids=self.ids,
             log=self.log,
             timing=self.timing,
+            limits=self.limits,
+            double_text=self.double_text,
         )
 
     @property
@@ -129,6 +141,7 @@ class House:
             connections=self.connections,
             present=self.present,
             notifier=self.notifier,
+            settlement=self.settlement,
         )
 
     @property
@@ -151,7 +164,7 @@ class House:
     @property
     def ping(self) -> Ping:
         """`ping` on these ports."""
-        return Ping(runs=self.runs, journal=self.journal, present=self.present)
+        return Ping(runs=self.runs, journal=self.journal, connections=self.connections, present=self.present)
 
     @property
     def dispatch(self) -> Dispatch:

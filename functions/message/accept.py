@@ -4,48 +4,78 @@ One atomic write, so an accepted message cannot be half there; a repeat finds th
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 
 from message.caller import Caller
+from message.cancel import Cancel
+from message.double_text import Interrupt, turns_ahead
 from playbyplay.domain.thread import Run, check_repeat, digest
 from playbyplay.domain.timing import Timing, timestamp
 from playbyplay.errors import OutcomeUnknown, Refused, StoreUnavailable
 from playbyplay.notifier import Notifier
-from playbyplay.ports import Acceptance, Accepted, Clock, Ids, Job, Log, RunQueue, RunStore
+from playbyplay.ports import Acceptance, Accepted, Backlog, Clock, Ids, Job, Limits, Log, RunQueue, RunStore
 from playbyplay.protocol.commands import AgentMessage
 from playbyplay.protocol.replies import MessageAccepted, RunInput
+from playbyplay.settings import DoubleText
 
 _TRIES = 3
 _STORE_S = 5.0
 _SEND_S = 10.0  # so that a queue's own tries fit; with the store's it is well below the 25 s the function has
+_REFRESH_S = 2.0
+_BACKLOG_RETRY_MS = 10_000
 
 
 class Accept:
     """Accepts messages."""
 
     def __init__(
-        self, *, runs: RunStore, queue: RunQueue, notifier: Notifier, clock: Clock, ids: Ids, log: Log, timing: Timing
+        self,
+        *,
+        runs: RunStore,
+        queue: RunQueue,
+        backlog: Backlog,
+        notifier: Notifier,
+        cancel: Cancel,
+        clock: Clock,
+        ids: Ids,
+        log: Log,
+        timing: Timing,
+        limits: Limits,
+        double_text: DoubleText,
     ) -> None:
         self._runs = runs
         self._queue = queue
+        self._backlog = backlog
         self._notifier = notifier
+        self._interrupt = Interrupt(runs=runs, cancel=cancel, log=log)
         self._clock = clock
         self._ids = ids
         self._log = log
         self._timing = timing
+        self._limits = limits
+        self._double_text = double_text
 
     async def __call__(self, caller: Caller, message: AgentMessage) -> MessageAccepted:
         """Return the run of a message, made now or by an earlier send of it.
 
         Raises:
-            Refused: `not_found` or `conflict`: nothing was written; `overloaded`: most likely nothing, and
-                the same message sent again makes no second run.
+            Refused: `not_found`, `conflict`, `thread_busy` or `rate_limited`: nothing was written; `overloaded`:
+                most likely nothing, and the same message sent again makes no second run.
         """
         acceptance = self._acceptance(caller.user, message)
-        accepted = await self._store(acceptance, message)
+        if await self._backlog.age_s() > self._timing.backlog_s:
+            accepted = await self._made_before(acceptance, message)
+        else:
+            accepted = await self._store(acceptance, message)
         run = accepted.run
         self._log.event("message_accepted", run_id=run.run_id, duplicate=accepted.duplicate, position=accepted.position)
-        await self._side_by_side(self._send(accepted), self._tell_others(caller, accepted, acceptance))
+        await self._side_by_side(
+            self._send(accepted),
+            self._refresh(),
+            self._tell_others(caller, accepted, acceptance),
+            self._interrupt_ahead(caller, accepted),
+        )
         return MessageAccepted(
             client_message_id=message.client_message_id,
             run_id=run.run_id,
@@ -73,7 +103,35 @@ class Accept:
             content=message.content,
             timestamp=timestamp(now_ms),
             token=self._ids.uuid(),
+            only_if_idle=self._double_text == "reject" and message.thread_id is not None,
+            limits=self._limits,
         )
+
+    async def _made_before(self, acceptance: Acceptance, message: AgentMessage) -> Accepted:
+        """Find the run that the message made before the runners fell behind: accepted means accepted.
+
+        Raises:
+            Refused: `overloaded`: it made none, or the store does not say; `conflict`.
+        """
+        found, _ = await asyncio.gather(self._found(acceptance), self._refresh())
+        if found is None:
+            raise Refused(
+                "overloaded",
+                "Too many messages are waiting. Send it again.",
+                client_message_id=message.client_message_id,
+                retry_after_ms=_BACKLOG_RETRY_MS,
+            )
+        check_repeat(found.run, acceptance.run.content_digest, message.thread_id)
+        return found
+
+    async def _found(self, acceptance: Acceptance) -> Accepted | None:
+        wanted = acceptance.run
+        if wanted.client_message_id is None:
+            return None
+        with contextlib.suppress(OutcomeUnknown, StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_STORE_S):
+                return await self._runs.find(wanted.user, wanted.client_message_id)
+        return None
 
     async def _store(self, acceptance: Acceptance, message: AgentMessage) -> Accepted:
         """Have it written in time.
@@ -125,19 +183,12 @@ class Accept:
         try:
             run = await self._runs.get(wanted.user, wanted.run_id)
             if run is not None:
-                return Accepted(run, duplicate=False, position=await self._position(run))
+                return Accepted(run, duplicate=False, position=len(await turns_ahead(self._runs, run)))
             if wanted.client_message_id is None:
                 return None
             return await self._runs.find(wanted.user, wanted.client_message_id)
         except (OutcomeUnknown, StoreUnavailable):
             return None
-
-    async def _position(self, run: Run) -> int:
-        head = await self._runs.head(run.user, run.thread_id)
-        if head is None or head.turn >= run.turn:
-            return 0
-        ahead = await self._runs.turns(run.user, run.thread_id, from_turn=head.turn, to_turn=run.turn - 1)
-        return sum(turn.is_open for turn in ahead)
 
     async def _side_by_side(self, *calls: Awaitable[None]) -> None:
         """Do all to their ends, even if one breaks."""
@@ -155,6 +206,16 @@ class Accept:
                 await self._queue.send(Job(run.user, run.run_id))
         except (StoreUnavailable, TimeoutError):
             self._log.event("run_retried", run_id=run.run_id, reason="queue")
+
+    async def _refresh(self) -> None:
+        """Learn how far the runners are behind, for the messages to come."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REFRESH_S):
+                await self._backlog.refresh()
+
+    async def _interrupt_ahead(self, caller: Caller, accepted: Accepted) -> None:
+        if self._double_text == "interrupt" and accepted.position > 0:
+            await self._interrupt(caller, accepted.run)
 
     async def _tell_others(self, caller: Caller, accepted: Accepted, acceptance: Acceptance) -> None:
         if accepted.duplicate:

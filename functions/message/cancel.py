@@ -9,7 +9,8 @@ from message.caller import Caller
 from playbyplay.domain.journal import History
 from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import Timing
-from playbyplay.errors import Demoted, OutcomeUnknown, Refused, RunError, StoreUnavailable
+from playbyplay.domain.verdict import cancelled
+from playbyplay.errors import Demoted, OutcomeUnknown, Refused, StoreUnavailable
 from playbyplay.ports import Acquired, Clock, Ids, Journal, RunStore
 from playbyplay.protocol.commands import Cancel as CancelCommand
 from playbyplay.protocol.replies import CancelAccepted
@@ -61,7 +62,7 @@ class Cancel:
         history = History.of(run.user, run.run_id, await self._journal.read(run.user, run.run_id))
         try:
             if history.state.phase != "ended":
-                await self._settlement.take_and_fail(history, RunError("cancelled", "The run was cancelled."))
+                await self._settlement.take_and_fail(history, cancelled())
             await self._settlement.settle(run, history)
         except Demoted:
             return  # an owner was faster; it sees the wish

@@ -1,22 +1,32 @@
-"""`ping`: the heads of a user's runs, from the store, so it answers even when the runner is dead."""
+"""`ping`: the heads of a user's runs, from the store, so it answers even when the runner is dead.
+
+The cursors are the client's receipts, and are noted as such.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
 
 from message.caller import Caller
 from message.present import Presence
 from playbyplay.domain.thread import Run
-from playbyplay.ports import Journal, RunStore
-from playbyplay.protocol.base import MAX_CURSORS
+from playbyplay.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
+from playbyplay.ports import ConnectionStore, Journal, RunStore
+from playbyplay.protocol.base import MAX_CURSORS, RunStatus
 from playbyplay.protocol.commands import Ping as PingCommand
 from playbyplay.protocol.replies import Head, Pong
 
 MAX_HEADS = 16
+_RECEIPTS_S = 0.5  # of the 2 s a pong may take
 
 
 class Ping:
     """Tells heads."""
 
-    def __init__(self, *, runs: RunStore, journal: Journal, present: Presence) -> None:
+    def __init__(self, *, runs: RunStore, journal: Journal, connections: ConnectionStore, present: Presence) -> None:
         self._runs = runs
         self._journal = journal
+        self._connections = connections
         self._present = present
 
     async def __call__(self, caller: Caller, command: PingCommand) -> Pong:
@@ -38,5 +48,25 @@ class Ping:
         for run in wanted.values():
             last_seq = await self._journal.last_seq(caller.user, run.run_id)
             if last_seq is not None:
-                heads[run.run_id] = Head(last_seq=last_seq, status=run.status)
+                heads[run.run_id] = Head(last_seq=last_seq, status=_status(run, last_seq))
+        await self._receive(caller, command, heads)
         return Pong(heads=heads)
+
+    async def _receive(self, caller: Caller, command: PingCommand, heads: Mapping[str, Head]) -> None:
+        """Note what the client holds; a receipt that is not noted comes again with the next ping."""
+        receipts = {
+            run_id: seq
+            for run_id, seq in (command.cursors or {}).items()
+            if run_id in heads and seq <= heads[run_id].last_seq
+        }
+        if receipts:
+            with contextlib.suppress(OutcomeUnknown, StoreRefused, StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(_RECEIPTS_S):
+                    await self._connections.receive(caller.connection_id, receipts)
+
+
+def _status(run: Run, last_seq: int) -> RunStatus:
+    """Return the status that goes with a head: the store calls a run running that its runner gave back unbegun."""
+    if not run.is_open:
+        return run.status
+    return "running" if last_seq > 0 else "queued"

@@ -1,37 +1,50 @@
 """`resume`: every later event in order, then live ones.
 
 The order is what closes the gap: first the connection's row (from here on live frames come), then
-the strongly consistent read, then the replay, then the head that was read.
+the strongly consistent read, then the replay, then the head that was read. Before that is told, a run
+whose end was read and of which the store does not know is settled.
 """
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 
 from message.caller import Caller
 from message.present import Presence
 from playbyplay.domain.journal import History, is_whole
 from playbyplay.domain.thread import Run
-from playbyplay.errors import PostError, PostFailed, Refused
+from playbyplay.errors import OutcomeUnknown, PostError, PostFailed, Refused, StoreUnavailable
 from playbyplay.notifier import Notifier
 from playbyplay.ports import MAX_TURNS, ConnectionStore, Journal, RunStore
 from playbyplay.protocol.base import MAX_REPLAYED, Frame
 from playbyplay.protocol.commands import Position
 from playbyplay.protocol.commands import Resume as ResumeCommand
 from playbyplay.protocol.replies import ReplayComplete, RunInput
+from playbyplay.settlement import Settlement
 
 _REPLAY_S = 15.0  # of the 20 s a resume may take; what a slow reader did not get by then it asks for again
+_REPAIR_S = 2.0  # of what is left then
 
 
 class Resume:
     """Replays runs and threads."""
 
     def __init__(
-        self, *, runs: RunStore, journal: Journal, connections: ConnectionStore, present: Presence, notifier: Notifier
+        self,
+        *,
+        runs: RunStore,
+        journal: Journal,
+        connections: ConnectionStore,
+        present: Presence,
+        notifier: Notifier,
+        settlement: Settlement,
     ) -> None:
         self._runs = runs
         self._journal = journal
         self._connections = connections
         self._present = present
         self._notifier = notifier
+        self._settlement = settlement
 
     async def __call__(self, caller: Caller, command: ResumeCommand) -> ReplayComplete:
         """Post what came after the position, and return the head it was read at.
@@ -64,6 +77,8 @@ class Resume:
         taken = await self._notifier.replay(caller.connection_id, frames, until_s=until_s)
         if taken < len(frames) and _reached(after_seq, taken) == after_seq:
             raise PostFailed("slow")
+        if _is_unsettled(run, history):
+            await self._repair([(run, history)])
         return ReplayComplete(
             run_id=run_id, after_seq=after_seq, last_seq=history.state.last_seq, status=history.state.status
         )
@@ -75,10 +90,13 @@ class Resume:
             raise await self._none_from(caller.user, thread_id, first)
         # `through` stays in the first turn that is still open: whoever asks on from there misses nothing.
         left, through, whole = MAX_REPLAYED, after, True
+        unsettled = []
         for turn, run in enumerate(runs, start=first):
             if run.turn != turn:
                 raise _forgotten(run)
             history = await self._history(run)
+            if _is_unsettled(run, history):
+                unsettled.append((run, history))
             after_seq = after.seq if turn == after.turn else 0
             if after_seq > history.state.last_seq:
                 raise Refused("bad_value", "after is above the head of its turn.")
@@ -92,7 +110,15 @@ class Resume:
             if taken < len(frames) or left <= 0:
                 break
             whole = whole and history.state.phase == "ended"
+        await self._repair(unsettled)
         return ReplayComplete(thread_id=thread_id, through=through)
+
+    async def _repair(self, unsettled: Sequence[tuple[Run, History]]) -> None:
+        """Note the ends the store does not know of; what fails here is left to the next reader."""
+        with contextlib.suppress(OutcomeUnknown, StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_REPAIR_S):
+                for run, history in unsettled:
+                    await self._settlement.settle(run, history)
 
     async def _none_from(self, user: str, thread_id: str, first: int) -> Refused:
         """Say why a thread has no turns from one on: they are no longer kept, or never were, or it is not there."""
@@ -114,6 +140,10 @@ class Resume:
         if not history.records or (not run.is_open and history.state.phase != "ended"):
             raise Refused("expired", "The events of this run are no longer kept.", run_id=run.run_id)
         return history
+
+
+def _is_unsettled(run: Run, history: History) -> bool:
+    return run.is_open and history.state.phase == "ended"
 
 
 def _no_thread() -> Refused:

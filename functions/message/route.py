@@ -1,11 +1,14 @@
 """A client frame as API Gateway hands it over, and the answer as it wants it back (the route response)."""
 
+import contextlib
+
 from message.caller import Caller
 from message.dispatch import Dispatch
+from message.violations import Violations
 from playbyplay.adapters.api_gateway_events import MessageEvent
 from playbyplay.adapters.container import Answer, Event
-from playbyplay.errors import ProtocolViolation
-from playbyplay.ports import Log
+from playbyplay.errors import PostError, ProtocolViolation
+from playbyplay.ports import Gateway, Log
 from playbyplay.protocol.codec import rejection
 from playbyplay.protocol.replies import Reply
 
@@ -13,8 +16,10 @@ from playbyplay.protocol.replies import Reply
 class Route:
     """Serves the route of all frames."""
 
-    def __init__(self, *, dispatch: Dispatch, log: Log) -> None:
+    def __init__(self, *, dispatch: Dispatch, violations: Violations, gateway: Gateway, log: Log) -> None:
         self._dispatch = dispatch
+        self._violations = violations
+        self._gateway = gateway
         self._log = log
 
     async def __call__(self, event: Event) -> Answer:
@@ -29,6 +34,10 @@ class Route:
             frame = MessageEvent.model_validate(event)
             connection_id = frame.connection_id
             reply = await self._reply(frame)
+            if self._violations.too_many(connection_id, reply):
+                # API Gateway sends the reply once we have returned: the last one of such a client is not seen.
+                with contextlib.suppress(PostError):
+                    await self._gateway.close(connection_id)
             return {"statusCode": 200, "body": reply.to_json()}
         except Exception as error:  # noqa: BLE001 - raised again, without its text
             name = type(error).__name__

@@ -1,5 +1,6 @@
 """Connections in memory."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from playbyplay.domain.connection import MAX_PER_USER, Session, Subscriber
@@ -11,11 +12,13 @@ class FakeConnectionStore:
 
     Attributes:
         rows: user and subscription, by connection id.
+        ends_ms: when the session of each is over.
     """
 
     def __init__(self, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
         self.rows: dict[str, tuple[str, Subscriber]] = {}
+        self.ends_ms: dict[str, int] = {}
 
     async def add(self, connection_id: str, session: Session, *, now_ms: int) -> list[str]:
         async with self.faults.around("connections.add"):
@@ -23,6 +26,7 @@ class FakeConnectionStore:
                 return []
             others = [one.connection_id for one in self._of(session.user)]
             self.rows[connection_id] = session.user, Subscriber(connection_id, now_ms)
+            self.ends_ms[connection_id] = session.expires_ms
             oldest = others[: max(0, len(others) - MAX_PER_USER + 1)]
             for one in oldest:
                 del self.rows[one]
@@ -41,6 +45,16 @@ class FakeConnectionStore:
             if connection_id in self.rows:
                 user, subscriber = self.rows[connection_id]
                 self.rows[connection_id] = user, replace(subscriber, lagging=lagging)
+
+    async def receive(self, connection_id: str, cursors: Mapping[str, int]) -> None:
+        async with self.faults.around("connections.receive"):
+            if connection_id in self.rows:
+                user, subscriber = self.rows[connection_id]
+                self.rows[connection_id] = user, replace(subscriber, receipts=dict(cursors))
+
+    async def outlived(self, *, now_ms: int, limit: int) -> list[str]:
+        async with self.faults.around("connections.outlived"):
+            return [one for one in self.rows if self.ends_ms[one] <= now_ms][:limit]
 
     def _of(self, user: str) -> list[Subscriber]:
         mine = (subscriber for owner, subscriber in self.rows.values() if owner == user)

@@ -9,13 +9,13 @@ import pytest
 from playbyplay.domain.thread import digest
 from playbyplay.domain.timing import CLOUD
 from playbyplay.errors import ConnectionGone, PostFailed, Refused
-from playbyplay.ports import Job
+from playbyplay.ports import Job, Limits
 from playbyplay.protocol.replies import MessageAccepted
 from tests.fakes.faults import Fault, Faults, before, fail_after, fail_before, lost
 from tests.fakes.ids import uuid
 from tests.fakes.leaps import Leaps
 from tests.histories import MESSAGE, OTHER, USER
-from tests.house import House
+from tests.house import QUICK, House
 
 
 async def refused(
@@ -52,7 +52,7 @@ async def test_a_message_with_only_content_gets_ids_of_the_server() -> None:
 
 
 async def test_the_run_is_durable_before_anything_else_happens() -> None:
-    """First the accept, alone; then the queue and the user's other connections."""
+    """First the accept, alone; then the queue, how far it is behind, and the user's other connections."""
     house = House()
     await house.watch()
     house.faults.calls.clear()
@@ -63,10 +63,12 @@ async def test_the_run_is_durable_before_anything_else_happens() -> None:
     assert house.faults.calls == ["runs.accept"]
     gate.set()
     await sending
-    assert house.faults.calls == ["runs.accept", "queue.send", "connections.subscribers", "gateway.post"]
+    assert house.faults.calls[0] == "runs.accept"
+    after = ["backlog.refresh", "connections.subscribers", "gateway.post", "queue.send"]
+    assert sorted(house.faults.calls[1:]) == after
 
 
-@pytest.mark.parametrize("slow", ["queue.send", "connections.subscribers", "gateway.post"])
+@pytest.mark.parametrize("slow", ["queue.send", "backlog.refresh", "connections.subscribers", "gateway.post"])
 async def test_the_queue_and_the_other_connections_do_not_wait_for_each_other(slow: str) -> None:
     """Either may take its time; the reply comes when both are done, as a function sleeps once it has replied."""
     house = House()
@@ -77,7 +79,7 @@ async def test_the_queue_and_the_other_connections_do_not_wait_for_each_other(sl
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(house.queue.sent) == (0 if slow == "queue.send" else 1)
-    assert len(house.gateway.frames(house.seen, "run_input")) == (1 if slow == "queue.send" else 0)
+    assert len(house.gateway.frames(house.seen, "run_input")) == (1 if slow in ("queue.send", "backlog.refresh") else 0)
     assert not sending.done()
     gate.set()
     reply = await sending
@@ -222,6 +224,7 @@ async def test_an_unknown_outcome_is_read_back(fault: Callable[[], Fault], messa
     assert (reply.turn, reply.position) == (1, 0)
     assert list(house.runs.runs) == [(USER, reply.run_id)]
     assert house.queue.sent == [Job(USER, reply.run_id)]
+    assert house.faults.count("runs.turns") == 0  # there is none before it: no store need be asked for no turns
 
 
 async def test_an_unknown_outcome_behind_an_earlier_send_is_a_duplicate() -> None:
@@ -435,3 +438,109 @@ async def test_a_refusal_of_the_store_reaches_the_client_whole() -> None:
         7,
         MESSAGE,
     )
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(open_runs=2), Limits(messages_per_minute=2)], ids=["open runs", "messages a minute"]
+)
+async def test_a_user_has_limits(limits: Limits) -> None:
+    """What is beyond them is refused, with a time to come again; repeats and other users are not."""
+    house = House(limits=limits)
+    first = await house.send("One.", message=uuid(1))
+    await house.send("Two.")
+    refusal = await refused(house, "Three.")
+    assert (refusal.code, refusal.client_message_id, refusal.retryable) == ("rate_limited", MESSAGE, True)
+    assert (refusal.retry_after_ms or 0) > 0
+    assert len(house.runs.runs) == 2
+    assert (await house.send("One.", message=uuid(1))).run_id == first.run_id
+    assert not (await house.send("Three.", message=MESSAGE, user=OTHER)).duplicate
+
+
+async def behind(seconds: float) -> House:
+    """Return a house whose oldest job is known to have waited so long."""
+    house = House()
+    house.backlog.seconds = seconds
+    await house.backlog.refresh()
+    return house
+
+
+async def test_a_message_is_refused_while_the_runners_are_far_behind() -> None:
+    """Before anything is stored or sent, with a time to come again."""
+    house = await behind(QUICK.backlog_s + 0.1)
+    refusal = await refused(house)
+    assert (refusal.code, refusal.client_message_id, refusal.retry_after_ms) == ("overloaded", MESSAGE, 10_000)
+    with pytest.raises(Refused, match="overloaded"):
+        await house.send("Without an id.")
+    assert house.runs.runs == {}
+    assert house.queue.sent == []
+    assert house.faults.count("runs.accept") == 0
+
+
+async def test_a_message_is_accepted_while_the_runners_are_as_far_behind_as_they_may_be() -> None:
+    """The limit itself is not beyond it."""
+    house = await behind(QUICK.backlog_s)
+    assert (await house.send("Why?")).turn == 1
+
+
+async def test_a_message_that_made_a_run_is_told_so_though_the_runners_are_behind() -> None:
+    """Accepted means accepted, before the end of the run and after it; a job that may be lost is sent again."""
+    house = House()
+    first = await house.send("Why?", message=MESSAGE)
+    house.backlog.seconds = QUICK.backlog_s + 1
+    await house.backlog.refresh()
+    house.queue.sent.clear()
+    again = await house.send("Why?", message=MESSAGE)
+    assert again == first.model_copy(update={"duplicate": True})
+    assert house.queue.sent == [Job(USER, first.run_id)]
+    await house.runs.settle(house.run(first.run_id), "completed")
+    assert await house.send("Why?", message=MESSAGE) == again
+
+
+async def test_another_message_under_the_same_id_is_a_conflict_though_the_runners_are_behind() -> None:
+    """It would be one later as well."""
+    house = House()
+    await house.send("Why?", message=MESSAGE)
+    house.backlog.seconds = QUICK.backlog_s + 1
+    await house.backlog.refresh()
+    assert (await refused(house, "What?")).code == "conflict"
+
+
+async def test_a_refused_message_learns_for_the_next_that_the_runners_have_caught_up() -> None:
+    """Else a home that accepts nothing would never ask again."""
+    house = await behind(QUICK.backlog_s + 1)
+    house.backlog.seconds = 0
+    await refused(house)
+    assert not (await house.send("Hi.", message=MESSAGE)).duplicate
+
+
+@pytest.mark.parametrize("fault", [fail_before, lost], ids=["unavailable", "unknown"])
+async def test_a_store_that_fails_while_the_runners_are_behind_is_overload(fault: Callable[[], Fault]) -> None:
+    """The message may have made a run: sent again later, it is told."""
+    house = await behind(QUICK.backlog_s + 1)
+    house.faults.plan("runs.find", fault())
+    refusal = await refused(house)
+    assert (refusal.code, refusal.client_message_id, refusal.retryable) == ("overloaded", MESSAGE, True)
+
+
+async def test_a_store_that_hangs_while_the_runners_are_behind_is_overload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has as long as for an accept."""
+    house, leap = await behind(QUICK.backlog_s + 1), Leaps(monkeypatch)
+    house.faults.plan("runs.find", Fault("before", gate=asyncio.Event()))
+    refusing = asyncio.ensure_future(refused(house))
+    await leap(4.9)
+    assert not refusing.done()
+    await leap(0.2)
+    assert refusing.done()
+    assert (await refusing).code == "overloaded"
+
+
+async def test_a_backlog_that_hangs_does_not_hold_the_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds at the most, on AWS of a function that has nothing else to wait for."""
+    house, leap = House(), Leaps(monkeypatch)
+    house.faults.plan("backlog.refresh", Fault("before", gate=asyncio.Event()))
+    sending = asyncio.ensure_future(house.send("Why?", message=MESSAGE))
+    await leap(1.9)
+    assert not sending.done()
+    await leap(0.2)
+    assert sending.done()
+    assert (await sending).turn == 1

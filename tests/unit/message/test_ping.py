@@ -1,12 +1,18 @@
 """`ping`: heads from the store, whatever the runner does; and it puts a missing row back."""
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
+from playbyplay.errors import StoreRefused
 from playbyplay.protocol.base import MAX_CURSORS
 from playbyplay.protocol.commands import Ping
 from playbyplay.protocol.replies import Head, Pong
+from tests.fakes.faults import Fault, before, fail_after, fail_before, lost
 from tests.fakes.ids import uuid
-from tests.histories import OTHER, Story
+from tests.fakes.leaps import Leaps
+from tests.histories import OTHER, USER, Story
 from tests.house import House
 
 
@@ -26,11 +32,20 @@ async def test_the_open_runs_are_told_without_being_asked_for() -> None:
     run, waiting = await house.say("One."), await house.say("Two.")
     for record in Story().starts().answers().records[1:]:
         house.journal.put(run.user, run.run_id, record)
-    house.change(run, status="running")
     assert await heads(house) == {
         run.run_id: Head(last_seq=2, status="running"),
         waiting.run_id: Head(last_seq=0, status="queued"),
     }
+
+
+async def test_an_open_run_runs_when_it_has_begun() -> None:
+    """By its journal: the store calls it queued while its first event is there, and running when it was given back."""
+    house = House()
+    begun, given_back = await house.say("One."), await house.say("Two.")
+    for record in Story().starts().records[1:]:
+        house.journal.put(begun.user, begun.run_id, record)
+    house.change(given_back, status="running")
+    assert [head.status for head in (await heads(house)).values()] == ["running", "queued"]
 
 
 async def test_the_cursors_runs_are_told_though_they_have_ended() -> None:
@@ -90,3 +105,79 @@ async def test_the_row_is_the_callers_own(user: str) -> None:
     house = House()
     await house.ping(house.caller("pinging=", user), Ping())
     assert [one.connection_id for one in await house.connections.subscribers(user)] == ["pinging="]
+
+
+async def begun(house: House, user: str = USER) -> str:
+    """Return a run with two events."""
+    run = await house.say(user=user)
+    for record in Story().starts().answers().records[1:]:
+        house.journal.put(run.user, run.run_id, record)
+    return run.run_id
+
+
+async def pinged(house: House, cursors: dict[str, int]) -> Pong:
+    return await house.ping(house.caller("pinging="), Ping(cursors=cursors))
+
+
+async def receipts(house: House) -> dict[str, int]:
+    return dict((await house.connections.subscribers(USER))[0].receipts)
+
+
+async def test_the_cursors_are_receipts() -> None:
+    """Up to the head itself; the next ping's are in their place."""
+    house = House()
+    one, two = await begun(house), await begun(house)
+    await pinged(house, {one: 2, two: 0})
+    assert await receipts(house) == {one: 2, two: 0}
+    await pinged(house, {two: 1})
+    assert await receipts(house) == {two: 1}
+
+
+async def test_what_nobody_can_hold_is_no_receipt() -> None:
+    """A seq above the head, a run of somebody else, an absent one: left out, and the pong says nothing of it."""
+    house = House()
+    mine, above, theirs = await begun(house), await begun(house), await begun(house, OTHER)
+    pong = await pinged(house, {mine: 1, above: 3, theirs: 1, uuid(404): 0})
+    assert await receipts(house) == {mine: 1}
+    assert set(pong.heads) == {mine, above}
+
+
+async def test_a_ping_without_a_receipt_writes_none() -> None:
+    """Neither one without cursors nor one whose cursors are all left out: those before stand."""
+    house = House()
+    run_id = await begun(house)
+    await pinged(house, {run_id: 1})
+    await heads(house)
+    await pinged(house, {run_id: 3})
+    assert house.faults.count("connections.receive") == 1
+    assert await receipts(house) == {run_id: 1}
+
+
+FAULTS: dict[str, Callable[[], Fault]] = {
+    "unavailable": fail_before,
+    "lost": lost,
+    "unknown": fail_after,
+    "refused": lambda: before(StoreRefused("by order of the test")),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+async def test_a_receipt_that_cannot_be_noted_does_not_cost_the_pong(fault: Callable[[], Fault]) -> None:
+    """It comes again with the next ping."""
+    house = House()
+    run_id = await begun(house)
+    house.faults.plan("connections.receive", fault())
+    assert set((await pinged(house, {run_id: 1})).heads) == {run_id}
+
+
+async def test_the_pong_does_not_wait_for_a_receipt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For half a second at the most, of the two it has."""
+    house, leap = House(), Leaps(monkeypatch)
+    run_id = await begun(house)
+    house.faults.plan("connections.receive", Fault("before", gate=asyncio.Event()))
+    pinging = asyncio.ensure_future(pinged(house, {run_id: 1}))
+    await leap(0.4)
+    assert not pinging.done()
+    await leap(0.2)
+    assert pinging.done()
+    assert set((await pinging).heads) == {run_id}

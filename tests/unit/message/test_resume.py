@@ -1,17 +1,17 @@
 """`resume`: every later event, in order, flagged; the row before the read, so that nothing falls between."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal
 
 import pytest
 
 from playbyplay.domain.thread import Run
 from playbyplay.errors import ConnectionGone, Refused
-from playbyplay.ports import MAX_TURNS
+from playbyplay.ports import MAX_TURNS, Job
 from playbyplay.protocol.commands import Position, Resume
 from playbyplay.protocol.replies import ReplayComplete
-from tests.fakes.faults import Fault
+from tests.fakes.faults import Fault, fail_after, fail_before, lost
 from tests.fakes.ids import uuid
 from tests.fakes.leaps import Leaps
 from tests.fakes.run_store import FakeRunStore
@@ -21,15 +21,15 @@ from tests.house import House
 ME = "resuming="
 
 
-async def told(house: House, story: Story, *, thread_id: str | None = None) -> Run:
-    """Accept a message, let its journal go on as a story's does, and note its end if it has one."""
+async def told(house: House, story: Story, *, thread_id: str | None = None, noted: bool = True) -> Run:
+    """Accept a message, let its journal go on as a story's does, and have the store note its end if it has one."""
     run = await house.say(story.history.input.content, thread_id=thread_id)
     retold = Story(story.history.input.content, run_id=run.run_id, turn=run.turn)
     retold.history.records[0] = house.journal.records(run.user, run.run_id)[0]
     for record in story.records[1:]:
         retold.add(*[_again(retold, entry, run) for entry in record.entries])
     house.journal.slots[run.user, run.run_id] = {record.pos: record for record in retold.records}
-    if retold.history.state.phase == "ended":
+    if noted and retold.history.state.phase == "ended":
         await house.runs.settle(run, retold.history.state.status)
     return run
 
@@ -578,3 +578,73 @@ async def test_a_thread_of_which_nothing_is_kept_is_not_found() -> None:
     with pytest.raises(Refused) as refused:
         await resumed_thread(house, runs[0], 0, 0)
     assert refused.value.code == "not_found"
+
+
+async def ended_unnoticed(house: House, *, thread_id: str | None = None) -> Run:
+    """Return a run whose owner wrote the end and fell before the store knew."""
+    run = await told(house, canonical(), thread_id=thread_id, noted=False)
+    return house.change(run, status="running", owner="fallen")
+
+
+async def test_an_end_the_store_does_not_know_is_noted_by_who_reads_it() -> None:
+    """After the replay, and the next turn of the thread is sent."""
+    house = House()
+    run = await ended_unnoticed(house)
+    following = await house.say("And then?", thread_id=run.thread_id)
+    house.queue.sent.clear()
+    house.faults.calls.clear()
+    reply = await resumed(house, run, 0)
+    assert (reply.last_seq, reply.status) == (len(CANONICAL), "completed")
+    assert house.run(run.run_id).status == "completed"
+    assert house.queue.sent == [Job(run.user, following.run_id)]
+    calls = house.faults.calls
+    assert calls.index("runs.settle") > max(at for at, call in enumerate(calls) if call == "gateway.post")
+
+
+async def test_every_end_of_a_thread_that_the_store_does_not_know_is_noted() -> None:
+    """And those it knows are left alone, like the runs that go on."""
+    house = House()
+    known = await told(house, canonical())
+    one, two = [await ended_unnoticed(house, thread_id=known.thread_id) for _ in range(2)]
+    going = await told(house, long(3), thread_id=known.thread_id)
+    house.faults.calls.clear()
+    reply = await resumed_thread(house, known, 1, 0)
+    assert reply.through == Position(turn=4, seq=3)
+    assert [house.run(run.run_id).status for run in (one, two)] == ["completed", "completed"]
+    assert house.run(going.run_id).is_open
+    assert house.faults.count("runs.settle") == 2
+
+
+async def test_a_run_that_is_settled_or_goes_on_is_not_settled_by_its_readers() -> None:
+    """A resume writes nothing of a run then."""
+    house = House()
+    for run in (await told(house, canonical()), await told(house, long(3))):
+        await resumed(house, run, 0)
+    assert house.faults.count("runs.settle") == 1  # by the test itself
+
+
+@pytest.mark.parametrize("fault", [fail_before, lost, fail_after], ids=["unavailable", "lost", "unknown"])
+@pytest.mark.parametrize("operation", ["runs.settle", "queue.send"])
+async def test_an_end_that_cannot_be_noted_does_not_cost_the_replay(operation: str, fault: Callable[[], Fault]) -> None:
+    """It is left to the next reader."""
+    house = House()
+    run = await ended_unnoticed(house)
+    await house.say("And then?", thread_id=run.thread_id)
+    house.faults.plan(operation, fault())
+    assert (await resumed(house, run, 0)).last_seq == len(CANONICAL)
+    assert (await resumed_thread(house, run, 1, 0)).through == Position(turn=2, seq=0)
+    assert house.run(run.run_id).status == "completed"
+
+
+async def test_the_head_does_not_wait_for_an_end_to_be_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds at the most, behind a replay that is all there."""
+    house, leap = House(), Leaps(monkeypatch)
+    run = await ended_unnoticed(house)
+    house.faults.plan("runs.settle", Fault("before", gate=asyncio.Event()))
+    resuming = asyncio.ensure_future(resumed(house, run, 0))
+    await leap(1.9)
+    assert not resuming.done()
+    assert len(house.gateway.frames(ME)) == 1 + len(CANONICAL)
+    await leap(0.2)
+    assert resuming.done()
+    assert (await resuming).status == "completed"

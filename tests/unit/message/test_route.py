@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from message.route import Route
-from playbyplay.errors import StoreUnavailable
+from message.violations import Violations
+from playbyplay.errors import PostFailed, StoreUnavailable
 from playbyplay.ports import Quota
+from tests.fakes.faults import before
 from tests.histories import MESSAGE, USER
 from tests.house import House
 
@@ -29,8 +31,13 @@ def event(house: House, body: str, **fields: Any) -> dict[str, Any]:
     return {"requestContext": context, "body": body, "isBase64Encoded": False, **fields}
 
 
-async def answered(house: House, sent: dict[str, Any]) -> dict[str, Any]:
-    answer = await Route(dispatch=house.dispatch, log=house.log)(sent)
+def routed(house: House) -> Route:
+    """Return the function as one container has it."""
+    return Route(dispatch=house.dispatch, violations=Violations(house.clock), gateway=house.gateway, log=house.log)
+
+
+async def answered(house: House, sent: dict[str, Any], route: Route | None = None) -> dict[str, Any]:
+    answer = await (route or routed(house))(sent)
     assert answer["statusCode"] == 200
     frame: dict[str, Any] = json.loads(answer["body"])
     return frame
@@ -104,3 +111,28 @@ async def test_a_frame_without_a_user_is_served_nobody() -> None:
         await answered(house, orphan)
     assert house.log.of("frame_crashed") == [{"connection_id": None, "error": "ValidationError"}]
     assert house.connections.rows == {}
+
+
+async def test_a_connection_that_sends_no_commands_is_closed() -> None:
+    """At its tenth such frame in a minute, binary ones counted, each of them answered all the same."""
+    house = House()
+    route = routed(house)
+    codes = []
+    for number in range(10):
+        assert house.gateway.closed == []
+        sent = event(house, "nonsense", isBase64Encoded=number % 2 == 1)
+        codes.append((await answered(house, sent, route))["code"])
+    assert codes == ["bad_json", "bad_encoding"] * 5
+    assert house.gateway.closed == ["routed="]
+
+
+async def test_a_connection_that_cannot_be_closed_is_answered() -> None:
+    """Its next such frame tries again."""
+    house = House()
+    route = routed(house)
+    house.faults.plan("gateway.close", before(PostFailed("throttled")))
+    for _ in range(10):
+        assert (await answered(house, event(house, "nonsense"), route))["code"] == "bad_json"
+    assert house.gateway.closed == []
+    await answered(house, event(house, "nonsense"), route)
+    assert house.gateway.closed == ["routed="]

@@ -7,6 +7,7 @@ connection_closed    connection_id, code
 frame_rejected       connection_id, code
 frame_crashed        connection_id, error (the type's name): a bug of ours, the client resends
 message_accepted     run_id, duplicate, position
+interrupt_failed     run_id, error (the type's name): this run, or what is ahead of it, was not cancelled
 run_acquired         run_id, epoch, attempts
 run_settled          run_id, status, events, elapsed_ms
 run_handed_on        run_id, hops: its runner's time was up, the next one goes on
@@ -18,7 +19,11 @@ model_retried        attempt, reason, wait_ms
 aws_failed           operation, code: AWS refused a call or did not answer it
 append_in_doubt      run_id, reason: an outcome is read back
 post_failed          run_id, reason: one connection missed a frame and heals through resume
-watchdog_swept       overdue: how many open runs should have been heard of by now
+watchdog_swept       overdue, sent, ended, settled, failed: runs it looked at and what it did; closed: connections
+sweep_failed         error (the type's name): a sweep could not see what is overdue
+job_sent_again       run_id, silent_ms: its job was lost, or its runner fell with it
+dead_letter          run_id, finding: no runner could finish the job; malformed ones name no run
+fault_injected       fault, run_id: somebody plays with the fault switch
 
 No event carries message text, tool arguments, answers, tickets or keys.
 
@@ -33,7 +38,9 @@ RunCrashed           runs that met a bug of ours
 JobDropped           jobs of no use, by reason
 Takeovers            runs that somebody went on with whose owner fell
 AwsFailed            calls AWS refused or did not answer, by code
-OverdueRuns          open runs that should have been heard of, at each sweep
+OverdueRuns          open runs that should have been heard of, at each sweep, a hundred at the most
+JobSentAgain         jobs that were lost, or fell with their runner
+DeadLetter           jobs that no runner could finish, by what was found
 
 No metric has an id for a dimension: each combination of values is paid for as a metric of its own.
 """
@@ -55,6 +62,7 @@ EventName = Literal[
     "frame_rejected",
     "frame_crashed",
     "message_accepted",
+    "interrupt_failed",
     "run_acquired",
     "run_settled",
     "run_handed_on",
@@ -67,6 +75,10 @@ EventName = Literal[
     "aws_failed",
     "post_failed",
     "watchdog_swept",
+    "sweep_failed",
+    "job_sent_again",
+    "dead_letter",
+    "fault_injected",
 ]
 EVENT_NAMES: frozenset[str] = frozenset(get_args(EventName))
 
@@ -119,6 +131,8 @@ METRICS: Final = (
     Metric("Takeovers", "run_acquired", counts=lambda fields: _number(fields.get("attempts")) > 1),
     Metric("AwsFailed", "aws_failed", dimension="code", by="code"),
     Metric("OverdueRuns", "watchdog_swept", value="overdue"),
+    Metric("JobSentAgain", "job_sent_again"),
+    Metric("DeadLetter", "dead_letter", dimension="finding", by="finding"),
 )
 
 

@@ -4,7 +4,7 @@ Every home brings its own: SQLite and aiohttp on one machine, DynamoDB, SQS and 
 One contract suite per port runs on all of them and on the fakes.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -72,6 +72,19 @@ class Journal(Protocol):
 MAX_TURNS = 256  # a thread is read piece by piece
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one user may ask for.
+
+    Attributes:
+        open_runs: at any one time, those that wait their turn included.
+        messages_per_minute: accepted ones; a home may count by the minute of the clock.
+    """
+
+    open_runs: int = 64
+    messages_per_minute: int = 120
+
+
 @dataclass(frozen=True, slots=True)
 class Acceptance:
     """What one accept writes, all or nothing: the run, its turn and record 0 of its journal.
@@ -80,6 +93,8 @@ class Acceptance:
         run: without its turn; the store takes the next one of the thread (`run.turn` is 0).
         new_thread: whether the thread begins with this run.
         timestamp: the input's.
+        only_if_idle: whether it is refused while an earlier turn of the thread is open.
+        limits: what its user may not exceed.
     """
 
     run: Run
@@ -87,6 +102,8 @@ class Acceptance:
     content: str
     timestamp: str
     token: str
+    only_if_idle: bool = False
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +146,10 @@ class RunStore(Protocol):
         """Make a run, or find the one this message made before; the same acceptance again is no duplicate.
 
         Raises:
-            Refused: `not_found`: no such thread of this user; `overloaded`: too many of its turns wait;
-                `expired`: what this message made is no longer kept.
+            Refused: `not_found`: no such thread of this user; `thread_busy`: an earlier turn of it is open;
+                `rate_limited`: the user has reached a limit; `overloaded`: too many turns of the thread wait;
+                `expired`: what this message made is no longer kept. Of a message that made a run already only
+                the last can be true.
             OutcomeUnknown: it may have been written; `find` tells.
             StoreUnavailable: it was not written.
         """
@@ -163,7 +182,10 @@ class RunStore(Protocol):
         ...
 
     async def settle(self, run: Run, status: RunStatus) -> Run | None:
-        """Note that a run has ended; return the first open turn of its thread. Repeats change nothing."""
+        """Note that a run has ended; return the first open turn of its thread. Repeats change nothing.
+
+        That turn is to be looked at soon, and that is noted before this run is: whoever falls in between loses none.
+        """
         ...
 
     async def head(self, user: str, thread_id: str) -> Run | None:
@@ -176,18 +198,6 @@ class RunStore(Protocol):
 
     async def open_runs(self, user: str, *, limit: int) -> list[Run]:
         """Return a user's open runs, oldest first."""
-        ...
-
-
-class OverdueRuns(Protocol):
-    """The open runs of everybody that should have been heard of by now."""
-
-    async def count(self, *, now_ms: int) -> int:
-        """Return how many were to be looked at before now; a moment old.
-
-        Raises:
-            StoreUnavailable: the store did not answer.
-        """
         ...
 
 
@@ -207,6 +217,32 @@ class Job:
     hops: int = 0
 
 
+class OverdueRuns(Protocol):
+    """The open runs of everybody that should have been heard of by now.
+
+    A run is to be looked at `first_check_s` after its accept, `after_lease_s` after the end of its lease, and
+    `first_check_s` after a turn before it was settled: `RunStore` sees to that with the writes it makes anyway.
+    """
+
+    async def first(self, *, now_ms: int, limit: int) -> list[Job]:
+        """Return runs that were to be looked at before now, those of the longest ago first; a moment old.
+
+        The work is the same however many runs there are.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        ...
+
+    async def postpone(self, user: str, run_id: str, *, until_ms: int) -> None:
+        """Have an open run looked at then, and not before; any write of `RunStore` that sets it anew counts more.
+
+        Raises:
+            StoreUnavailable: it stays as it was.
+        """
+        ...
+
+
 class RunQueue(Protocol):
     """Where a run is put when it is its turn. A job may be delivered more than once."""
 
@@ -216,6 +252,18 @@ class RunQueue(Protocol):
         Raises:
             StoreUnavailable: the job was not sent.
         """
+        ...
+
+
+class Backlog(Protocol):
+    """How far the runners are behind."""
+
+    async def age_s(self) -> float:
+        """Return how long the job has waited that waits longest, as far as is known; asks nobody."""
+        ...
+
+    async def refresh(self) -> None:
+        """Ask anew, where asking costs something and the answer is old; a failure leaves what is known."""
         ...
 
 
@@ -255,6 +303,14 @@ class ConnectionStore(Protocol):
 
     async def mark_lagging(self, connection_id: str, *, lagging: bool) -> None:
         """Note that a connection missed a live frame, or that it has resumed."""
+        ...
+
+    async def receive(self, connection_id: str, cursors: Mapping[str, int]) -> None:
+        """Note a connection's receipts: the last seq it holds of each run, in place of those before."""
+        ...
+
+    async def outlived(self, *, now_ms: int, limit: int) -> list[str]:
+        """Return connections whose session is over; a moment old."""
         ...
 
 

@@ -5,13 +5,21 @@ the synth and not a cold start.
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self, TypeAlias, get_args
 
 from playbyplay.errors import PlaybyplayError
+from playbyplay.ports import Limits
 
 PREFIX = "PLAYBYPLAY_"
+
+DoubleText: TypeAlias = Literal["queue", "reject", "interrupt"]
+"""What becomes of a message while an earlier one of its thread is answered: it waits; it is refused; the earlier one
+is cancelled."""
+
+_LIMITS = Limits()
 
 
 class BadSetting(PlaybyplayError):
@@ -27,16 +35,16 @@ class Environment:
         """Read the settings.
 
         Raises:
-            BadSetting: a variable is missing, or a flag is neither 0 nor 1.
+            BadSetting: a variable is missing, or is not of its field's kind: a flag, a whole number, one of some words.
         """
-        values: dict[str, str | bool] = {}
+        values: dict[str, str | bool | int] = {}
         for field in dataclasses.fields(cls):
             name = PREFIX + field.name.upper()
             text = env.get(name, "")
             if field.type is bool:
                 values[field.name] = _flag(name, text)
             elif text:
-                values[field.name] = text
+                values[field.name] = _value(name, field.type, text)
             elif field.default is dataclasses.MISSING:
                 raise BadSetting(f"{name} is missing from the environment.")
         return cls(**values)
@@ -50,7 +58,7 @@ class Environment:
         env = {}
         for field in dataclasses.fields(self):
             name, value = PREFIX + field.name.upper(), getattr(self, field.name)
-            text = ("1" if value else "0") if field.type is bool else value
+            text = ("1" if value else "0") if field.type is bool else str(value)
             if text:
                 env[name] = text
             elif field.default is dataclasses.MISSING:
@@ -95,6 +103,9 @@ class MessageSettings(Environment):
     Attributes:
         queue_url: where jobs go.
         callback_url: the stage's @connections endpoint, https.
+        double_text: what becomes of a message while an earlier one of its thread is answered.
+        open_runs: how many one user may have at a time.
+        messages_per_minute: how many of one user are accepted.
     """
 
     runs_table: str
@@ -102,6 +113,9 @@ class MessageSettings(Environment):
     connections_table: str
     queue_url: str
     callback_url: str
+    double_text: DoubleText = "queue"
+    open_runs: int = _LIMITS.open_runs
+    messages_per_minute: int = _LIMITS.messages_per_minute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +147,17 @@ class WatchdogSettings(Environment):
     connections_table: str
     queue_url: str
     callback_url: str
+
+
+def _value(name: str, kind: object, text: str) -> str | int:
+    if kind is int:
+        if not re.fullmatch(r"[1-9][0-9]{0,8}", text, re.ASCII):
+            raise BadSetting(f"{name} takes a whole number from 1 to 999999999.")
+        return int(text)
+    words = get_args(kind)
+    if words and text not in words:
+        raise BadSetting(f"{name} takes {', '.join(words[:-1])} or {words[-1]}.")
+    return text
 
 
 def _flag(name: str, text: str) -> bool:

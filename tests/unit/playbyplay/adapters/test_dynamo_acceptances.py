@@ -1,6 +1,7 @@
 """An accept as one transaction: what it writes, and what becomes of one that is cancelled."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from playbyplay.adapters.aws import Params
 from playbyplay.adapters.dynamo_acceptances import MAX_OPEN
 from playbyplay.adapters.dynamo_items import plain
 from playbyplay.errors import OutcomeUnknown, Refused, StoreRefused, StoreUnavailable
+from playbyplay.ports import Acceptance, Limits
 from tests.contract.aws_homes import AwsHome, moto_home
 from tests.contract.test_run_store import acceptance, accepted_turns
 from tests.fakes.ids import uuid
@@ -41,12 +43,18 @@ def cancelled(*codes: str) -> Any:
     return error
 
 
-async def test_a_new_thread_costs_one_call(home: AwsHome) -> None:
-    """Five items, each on the condition that its key is free, with days to go: what names a run goes before it."""
+async def test_a_new_thread_costs_two_calls(home: AwsHome) -> None:
+    """The user's open runs are counted, strongly consistent and no further than matters; then all is written at once.
+
+    Five items, each on the condition that its key is free, with days to go: what names a run goes before it.
+    """
     home.aws.calls.clear()
     await home.runs.accept(acceptance(message=MESSAGE))
-    assert operations(home) == ["transact_write_items"]
-    puts = [one["Put"] for one in transactions(home)[0]["TransactItems"]]
+    assert operations(home) == ["query", "transact_write_items"]
+    counting = home.aws.calls[0][1]
+    assert (counting["IndexName"], counting["Select"], counting["Limit"]) == ("open_by_age", "COUNT", 64)
+    assert counting["ConsistentRead"]
+    puts = [one["Put"] for one in transactions(home)[0]["TransactItems"] if "Put" in one]
     assert all(put["ConditionExpression"] == "attribute_not_exists(pk)" for put in puts)
     items = {put["Item"]["sk"]["S"]: plain(put["Item"]) for put in puts}
     run_id = uuid(100)
@@ -68,11 +76,11 @@ async def test_a_new_thread_costs_one_call(home: AwsHome) -> None:
 
 
 async def test_a_thread_there_is_costs_a_read_more(home: AwsHome) -> None:
-    """It is read strongly consistent, and written on the condition that it has not moved."""
+    """It is read strongly consistent, beside the count, and written on the condition that it has not moved."""
     await accepted_turns(home, 1)
     home.aws.calls.clear()
     made = await home.runs.accept(acceptance(1, new_thread=False))
-    assert operations(home) == ["get_item", "transact_write_items"]
+    assert operations(home) == ["get_item", "query", "transact_write_items"]
     assert home.aws.calls[0][1]["ConsistentRead"]
     update = transactions(home)[0]["TransactItems"][0]["Update"]
     assert update["ConditionExpression"] == "#rev = :read"
@@ -97,7 +105,7 @@ async def item(home: AwsHome, sk: str) -> dict[str, Any]:
 async def test_a_turn_settled_between_the_read_and_the_write_is_counted_out(home: AwsHome) -> None:
     """The accept that read it as open is refused by `rev`, and made again with nothing ahead: its job is sent."""
     (before,) = await accepted_turns(home, 1)
-    home.aws.plan(None, lambda: home.runs.settle(before, "completed"))
+    home.aws.plan(None, None, lambda: home.runs.settle(before, "completed"))
     made = await home.runs.accept(acceptance(1, new_thread=False))
     assert (made.run.turn, made.position, made.duplicate) == (2, 0, False)
     assert "waits" not in await item(home, f"RUN#{uuid(101)}")
@@ -107,7 +115,7 @@ async def test_a_turn_settled_between_the_read_and_the_write_is_counted_out(home
 async def test_a_thread_that_moved_is_taken_from_the_refusal(home: AwsHome) -> None:
     """The transaction brings the thread as it stands, so no read is needed to try again."""
     await accepted_turns(home, 1)
-    home.aws.plan(None, lambda: home.runs.accept(acceptance(5, new_thread=False)))
+    home.aws.plan(None, None, lambda: home.runs.accept(acceptance(5, new_thread=False)))
     home.aws.calls.clear()
     made = await home.runs.accept(acceptance(1, new_thread=False))
     assert (made.run.turn, made.position) == (3, 2)
@@ -116,16 +124,26 @@ async def test_a_thread_that_moved_is_taken_from_the_refusal(home: AwsHome) -> N
 
 async def test_an_accept_in_conflict_is_made_again(home: AwsHome) -> None:
     """Another transaction on one of its items is no reason to fail: nothing was written."""
-    home.aws.plan(cancelled("TransactionConflict", "None", "None", "None"))
+    home.aws.plan(None, cancelled("TransactionConflict", *["None"] * 4))
     assert (await home.runs.accept(acceptance())).run.turn == 1
-    home.aws.plan(None, cancelled("None", "None", "None", "TransactionConflict"))
+    home.aws.plan(None, None, cancelled("TransactionConflict", *["None"] * 4))
     assert (await home.runs.accept(acceptance(1, new_thread=False))).position == 1
+
+
+async def test_an_accept_beside_another_of_its_user_is_made_again(home: AwsHome) -> None:
+    """Both count in one item; the thread did not move, so it is not read again, and nothing is counted twice."""
+    await accepted_turns(home, 1)
+    home.aws.calls.clear()
+    home.aws.plan(None, None, cancelled(*["None"] * 4, "TransactionConflict"))
+    assert (await home.runs.accept(acceptance(1, new_thread=False))).position == 1
+    assert operations(home) == ["get_item", "query", "transact_write_items", "transact_write_items"]
+    assert await accepted_in_minute(home) == 2
 
 
 async def test_a_thread_that_never_rests_is_given_up(home: AwsHome, monkeypatch: pytest.MonkeyPatch) -> None:
     """After many tries the accept says that nothing was written."""
     monkeypatch.setattr("playbyplay.adapters.dynamo_acceptances._PAUSE_S", 0)
-    home.aws.plan(*(cancelled("TransactionConflict", "None", "None", "None") for _ in range(60)))
+    home.aws.plan(None, *(cancelled("TransactionConflict", *["None"] * 4) for _ in range(60)))
     with pytest.raises(StoreUnavailable):
         await home.runs.accept(acceptance())
     assert await home.runs.get(USER, uuid(100)) is None
@@ -143,7 +161,7 @@ async def test_a_thread_is_kept_as_long_as_its_last_turn(home: AwsHome) -> None:
 @pytest.mark.parametrize("code", ["ThrottlingError", "ProvisionedThroughputExceeded"])
 async def test_a_transaction_that_was_throttled_is_not_made_again_here(home: AwsHome, code: str) -> None:
     """It is unavailable: who accepts tries again later."""
-    home.aws.plan(cancelled("None", "None", code, "None"))
+    home.aws.plan(None, cancelled("None", "None", code, "None", "None"))
     with pytest.raises(StoreUnavailable):
         await home.runs.accept(acceptance())
     assert len(transactions(home)) == 1
@@ -152,7 +170,7 @@ async def test_a_transaction_that_was_throttled_is_not_made_again_here(home: Aws
 @pytest.mark.parametrize("code", ["ValidationError", "ItemCollectionSizeLimitExceeded"])
 async def test_a_transaction_that_can_never_be_is_refused(home: AwsHome, code: str) -> None:
     """An item too large is one: no repeat makes it smaller."""
-    home.aws.plan(cancelled("None", "None", code, "None"))
+    home.aws.plan(None, cancelled("None", "None", code, "None", "None"))
     with pytest.raises(StoreRefused):
         await home.runs.accept(acceptance())
     assert len(transactions(home)) == 1
@@ -182,10 +200,15 @@ async def test_a_message_whose_run_is_not_seen_yet_is_asked_for_again(home: AwsH
     async def appears() -> None:
         await home.aws.call("dynamodb", "put_item", {"TableName": home.stored.runs, "Item": kept})
 
-    # The transaction, the message, the run (not there), and the transaction again.
-    home.aws.plan(None, None, None, appears)
+    # The count, the transaction, the message, the run (not there), and the transaction again.
+    home.aws.plan(None, None, None, None, appears)
     again = await home.runs.accept(acceptance(1, message=MESSAGE, thread_id=uuid(9)))
     assert (again.run, again.duplicate) == (first.run, True)
+
+
+async def accepted_in_minute(home: AwsHome) -> int:
+    """Return how many messages of the user were accepted in the minute of the tests."""
+    return int(plain(await item(home, f"RATE#{NOW_S // 60}"))["accepted"])
 
 
 async def remove(home: AwsHome, sk: str) -> None:
@@ -218,7 +241,7 @@ async def test_a_thread_with_too_many_open_turns_takes_no_more(home: AwsHome) ->
 
 async def test_an_accept_is_written_once(home: AwsHome) -> None:
     """An outcome nobody knows is raised as such; who accepts reads it back."""
-    home.aws.plan("unanswered")
+    home.aws.plan(None, "unanswered")
     with pytest.raises(OutcomeUnknown):
         await home.runs.accept(acceptance())
     assert len(transactions(home)) == 1
@@ -230,7 +253,7 @@ async def test_an_accept_that_had_taken_effect_finds_its_own_run(home: AwsHome, 
     """Made again it returns the run as it is by now, as no duplicate, also in a thread that has moved."""
     first = await home.runs.accept(acceptance(0))
     wanted = acceptance(1, message=message, new_thread=False)
-    home.aws.plan(None, "unanswered")
+    home.aws.plan(None, None, "unanswered")
     with pytest.raises(OutcomeUnknown):
         await home.runs.accept(wanted)
     await home.runs.settle(first.run, "completed")
@@ -246,3 +269,93 @@ async def test_a_known_message_is_found_though_its_thread_is_not(home: AwsHome) 
     assert (again.run, again.duplicate) == (first.run, True)
     with pytest.raises(Refused):
         await home.runs.accept(acceptance(2, message=RUN, thread_id=uuid(404), new_thread=False))
+
+
+def under(number: int, *, message: str | None = None, **limits: int) -> Acceptance:
+    """Return an accept of a thread of its own under limits."""
+    wanted = acceptance(number, message=message, thread_id=uuid(900 + number))
+    return replace(wanted, limits=Limits(**limits))
+
+
+async def test_a_minute_is_counted_in_the_transaction(home: AwsHome) -> None:
+    """By the minute of the accept's own time, in an item that goes an hour later; a refused accept adds nothing."""
+    for number in range(2):
+        await home.runs.accept(under(number, messages_per_minute=2))
+    with pytest.raises(Refused) as refused:
+        await home.runs.accept(under(2, messages_per_minute=2))
+    assert refused.value.code == "rate_limited"
+    assert (refused.value.retry_after_ms, refused.value.retryable) == (20_000 - 2, True)
+    assert await accepted_in_minute(home) == 2
+    kept = plain(await item(home, f"RATE#{NOW_S // 60}"))
+    assert kept["expires"] == (NOW_S // 60 + 1) * 60 + 3600
+
+
+async def test_a_full_minute_costs_no_look_before_it(home: AwsHome) -> None:
+    """The transaction tells, and what is asked after that is whether the message is known."""
+    await home.runs.accept(under(0, messages_per_minute=1))
+    home.aws.calls.clear()
+    with pytest.raises(Refused):
+        await home.runs.accept(under(1, message=MESSAGE, messages_per_minute=1))
+    assert operations(home) == ["query", "transact_write_items", "get_item"]
+
+
+async def test_who_sends_more_a_minute_than_may_be_open_is_counted_once_more(home: AwsHome) -> None:
+    """The minute may hold open runs that the count missed; counted after it, there is room."""
+    for number in range(2):
+        settled = await home.runs.accept(under(number, open_runs=2))
+        await home.runs.settle(settled.run, "completed")
+    home.aws.calls.clear()
+    assert not (await home.runs.accept(under(2, open_runs=2))).duplicate
+    assert operations(home) == ["query", "transact_write_items", "query", "transact_write_items"]
+
+
+async def test_accepts_between_the_count_and_the_write_are_counted(home: AwsHome) -> None:
+    """Each that came in between takes its place, so the limit of open runs holds."""
+    await home.runs.accept(under(0, open_runs=2))
+    home.aws.plan(None, lambda: home.runs.accept(under(1, open_runs=2)))
+    with pytest.raises(Refused) as refused:
+        await home.runs.accept(under(2, open_runs=2))
+    assert (refused.value.code, refused.value.retry_after_ms) == ("rate_limited", 1000)
+    assert len(await home.runs.open_runs(USER, limit=10)) == 2
+
+
+async def test_a_message_that_is_just_being_made_is_not_refused(home: AwsHome) -> None:
+    """A full minute beside a conflict over the message itself: the next try finds what the other one made."""
+    wanted = under(1, message=MESSAGE, messages_per_minute=1)
+    other = under(0, message=MESSAGE, messages_per_minute=1)
+    full = cancelled(*["None"] * 4, "ConditionalCheckFailed", "TransactionConflict")
+    full.response["CancellationReasons"][4]["Item"] = {"accepted": {"N": "1"}}
+    still = cancelled(*["None"] * 5, "TransactionConflict")
+    home.aws.plan(None, full, still, lambda: home.runs.accept(other))
+    made = await home.runs.accept(wanted)
+    assert (made.run.run_id, made.duplicate) == (other.run.run_id, True)
+
+
+async def test_a_message_whose_run_is_not_seen_yet_is_not_refused(home: AwsHome) -> None:
+    """It made a run, so no limit is a reason: the store is asked again later."""
+    first = await home.runs.accept(under(0, message=MESSAGE))
+    await home.runs.accept(under(1))
+    await remove(home, f"RUN#{first.run.run_id}")
+    with pytest.raises(StoreUnavailable):
+        await home.runs.accept(under(2, message=MESSAGE, open_runs=1))
+
+
+async def test_a_thread_whose_turns_only_look_open_is_idle(home: AwsHome) -> None:
+    """A settle that broke off, or a run that is gone, must not keep a thread busy for ever."""
+    first, second = await accepted_turns(home, 2)
+    for run in (first, second):
+        closed = await item(home, f"RUN#{run.run_id}") | {"status": {"S": "failed"}}
+        await home.aws.call("dynamodb", "put_item", {"TableName": home.stored.runs, "Item": closed})
+    made = await home.runs.accept(replace(acceptance(2, new_thread=False), only_if_idle=True))
+    assert (made.run.turn, made.position) == (3, 0)
+
+
+async def test_a_thread_that_becomes_busy_meanwhile_is_busy(home: AwsHome) -> None:
+    """The write that finds the thread moved looks again before it is tried again."""
+    (first,) = await accepted_turns(home, 1)
+    await home.runs.settle(first, "completed")
+    home.aws.plan(None, None, lambda: home.runs.accept(acceptance(1, new_thread=False)))
+    with pytest.raises(Refused) as refused:
+        await home.runs.accept(replace(acceptance(2, new_thread=False), only_if_idle=True))
+    assert (refused.value.code, refused.value.retry_after_ms) == ("thread_busy", 1000)
+    assert await home.runs.get(USER, uuid(102)) is None

@@ -6,8 +6,10 @@ import boto3
 import pytest
 
 from playbyplay.adapters.dynamo_connection_store import _REMEMBERED, DynamoConnectionStore
+from playbyplay.adapters.tables import SHARDS
 from playbyplay.domain.connection import MAX_PER_USER, Session, Subscriber
 from playbyplay.errors import StoreUnavailable
+from tests.contract.tables import Stored
 from tests.fakes.clock import FakeClock
 from tests.histories import OTHER, USER
 from tests.unit.playbyplay.adapters.recording_aws import RecordingAws, refusal
@@ -58,9 +60,10 @@ async def test_a_connection_is_two_rows(store: DynamoConnectionStore, table: str
     """One by its id, one among its user's; both expire an hour after the session."""
     await store.add("one=", SESSION, now_ms=NOW)
     expires = {"session_expires_ms": {"N": str(SESSION.expires_ms)}, "expires": TTL}
+    mine = {"opened_ms": {"N": str(NOW)}, "lagging": {"BOOL": False}, "session_shard": {"S": "0"}}
     assert rows(table) == {
         ("CONN#one=", "CONN"): {"user": {"S": USER}, **expires},
-        (f"U#{USER}", "SUB#one="): {"opened_ms": {"N": str(NOW)}, "lagging": {"BOOL": False}, **expires},
+        (f"U#{USER}", "SUB#one="): mine | expires,
     }
 
 
@@ -211,6 +214,77 @@ async def test_a_throttled_store_says_so(store: DynamoConnectionStore, aws: Reco
     aws.fail("query", *[THROTTLED] * 3)
     with pytest.raises(StoreUnavailable):
         await store.subscribers(USER)
+
+
+async def test_receipts_cost_one_call(store: DynamoConnectionStore, aws: RecordingAws, table: str) -> None:
+    """They are kept in the row that a fan-out reads anyway; nobody is brought back by them."""
+    await store.add("one=", SESSION, now_ms=NOW)
+    aws.calls.clear()
+    await store.receive("one=", {"run": 7})
+    assert aws.operations == ["update_item"]
+    assert rows(table)[f"U#{USER}", "SUB#one="]["receipts"] == {"M": {"run": {"N": "7"}}}
+    await DynamoConnectionStore(aws, FakeClock(NOW), table).remove("one=")
+    await store.receive("one=", {"run": 8})
+    assert rows(table) == {}
+
+
+class Gate:
+    """A connections table with its index."""
+
+    def __init__(self, aws: RecordingAws, clock: FakeClock, table: str) -> None:
+        self.aws, self.clock, self.table = aws, clock, table
+        self.store = self.another()
+
+    def another(self) -> DynamoConnectionStore:
+        """Return a store that remembers nothing."""
+        return DynamoConnectionStore(self.aws, self.clock, self.table)
+
+
+@pytest.fixture
+async def gate(aws: RecordingAws, clock: FakeClock) -> Gate:
+    return Gate(aws, clock, (await Stored.made(aws)).connections)
+
+
+async def test_sessions_that_are_over_are_found_in_every_shard(gate: Gate) -> None:
+    """Of all users, those that ended first come first; one page of each shard is read."""
+    for number in range(4 * SHARDS):
+        session = Session(f"user {number % 9}", NOW + 40 - number)
+        await gate.store.add(f"{number}=", session, now_ms=NOW - 9)
+    gate.aws.calls.clear()
+    ended = [f"{number}=" for number in range(4 * SHARDS - 1, -1, -1)]
+    assert await gate.another().outlived(now_ms=NOW + 40, limit=96) == ended
+    assert gate.aws.operations == ["query"] * SHARDS
+    assert await gate.another().outlived(now_ms=NOW + 40, limit=3) == ended[:3]
+
+
+async def test_who_outlived_its_session_is_removed_without_a_look(gate: Gate) -> None:
+    """The index tells its user; neither row stays, and it is not found again."""
+    await gate.store.add("one=", Session(USER, NOW), now_ms=NOW - 9)
+    other = gate.another()
+    assert await other.outlived(now_ms=NOW, limit=96) == ["one="]
+    gate.aws.calls.clear()
+    await other.remove("one=")
+    assert gate.aws.operations == ["delete_item", "delete_item"]
+    assert rows(gate.table) == {}
+    assert await other.outlived(now_ms=NOW, limit=96) == []
+
+
+async def test_a_connection_added_by_half_is_found_when_its_session_is_over(gate: Gate) -> None:
+    """Its row by id was never written: the one among its user's is what the index holds."""
+    gate.aws.fail("put_item", None, *[THROTTLED] * 3)
+    with pytest.raises(StoreUnavailable):
+        await gate.store.add("one=", Session(USER, NOW), now_ms=NOW - 9)
+    other = gate.another()
+    assert await other.outlived(now_ms=NOW, limit=96) == ["one="]
+    await other.remove("one=")
+    assert rows(gate.table) == {}
+
+
+async def test_a_store_that_does_not_answer_is_no_empty_list(gate: Gate) -> None:
+    """The sweep has to know."""
+    gate.aws.fail("query", *[THROTTLED] * 100)
+    with pytest.raises(StoreUnavailable):
+        await gate.store.outlived(now_ms=NOW, limit=96)
 
 
 def test_what_is_remembered_is_bounded(store: DynamoConnectionStore) -> None:

@@ -1,14 +1,14 @@
-"""The overdue runs: counted over all users and all shards, and over every page."""
+"""The overdue runs beyond their suite: over all shards, at one price; and how long the oldest unstarted one waits."""
 
 import pytest
 
 from playbyplay.adapters.dynamo_overdue_runs import DynamoOverdueRuns
 from playbyplay.adapters.dynamo_run_store import DynamoRunStore
-from playbyplay.adapters.tables import OPEN_SHARDS
+from playbyplay.adapters.tables import SHARDS
 from playbyplay.domain.thread import Run, digest
 from playbyplay.domain.timing import timestamp
 from playbyplay.errors import StoreUnavailable
-from playbyplay.ports import Acceptance
+from playbyplay.ports import Acceptance, Job
 from tests.contract.tables import Stored
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import FakeIds
@@ -16,9 +16,10 @@ from tests.unit.playbyplay.adapters.recording_aws import RecordingAws, refusal
 
 
 class Office:
-    """The store of runs, and the count of those that are overdue."""
+    """The store of runs, and those that are overdue."""
 
     def __init__(self, aws: RecordingAws, stored: Stored) -> None:
+        self.table = stored.runs
         self.clock, self.ids = FakeClock(), FakeIds()
         self.runs = DynamoRunStore(aws, self.clock, stored.runs, stored.journal)
         self.overdue = DynamoOverdueRuns(aws, stored.runs)
@@ -34,9 +35,14 @@ class Office:
         )
         return (await self.runs.accept(acceptance)).run
 
-    async def count(self) -> int:
-        """Return how many are overdue now."""
-        return await self.overdue.count(now_ms=self.clock.now_ms())
+    async def first(self, limit: int = 1_000) -> list[Job]:
+        """Return what is overdue now."""
+        return await self.overdue.first(now_ms=self.clock.now_ms(), limit=limit)
+
+    async def acquire(self, run: Run) -> None:
+        """Let a runner take a run."""
+        now_ms = self.clock.now_ms()
+        await self.runs.acquire(run.user, run.run_id, "owner", now_ms=now_ms, lease_until_ms=now_ms + 30_000)
 
 
 @pytest.fixture
@@ -44,92 +50,89 @@ async def office(aws: RecordingAws) -> Office:
     return Office(aws, await Stored.made(aws))
 
 
-async def test_a_run_is_overdue_when_nobody_took_it_for_a_minute(office: Office) -> None:
-    """Whoever's it is and whatever shard it is in; not before."""
-    for number in range(3 * OPEN_SHARDS):
-        await office.accept(f"user {number % 5}")
+async def test_overdue_runs_are_found_in_every_shard(office: Office) -> None:
+    """Whoever's they are, also a user whose name looks like a key; in the order of when they were to be looked at."""
+    runs = []
+    for number in range(3 * SHARDS):
+        runs.append(await office.accept(f"U#user {number % 5}"))
+        office.clock.advance(0.001)
     office.clock.advance(60)
-    assert await office.count() == 0
-    office.clock.advance(0.001)
-    assert await office.count() == 3 * OPEN_SHARDS
+    assert await office.first() == [Job(run.user, run.run_id) for run in runs]
+    assert await office.first(limit=5) == [Job(run.user, run.run_id) for run in runs[:5]]
 
 
-async def test_an_owner_is_given_its_lease_and_half_a_minute(office: Office) -> None:
-    """Each renewal puts it off; an owner that fell is overdue."""
-    run = await office.accept("ann")
-    office.clock.advance(50)
-    now_ms = office.clock.now_ms()
-    await office.runs.acquire(run.user, run.run_id, "owner", now_ms=now_ms, lease_until_ms=now_ms + 30_000)
-    office.clock.advance(60)
-    assert await office.count() == 0
-    office.clock.advance(1)
-    assert await office.count() == 1
-
-
-async def test_a_run_that_waits_for_its_turn_is_not_overdue(office: Office) -> None:
-    """The turn before it may take an hour; once somebody owned it, it is as overdue as any."""
-    first = await office.accept("ann")
-    second = await office.accept("ann", first.thread_id)
-    office.clock.advance(3600)
-    assert await office.count() == 1
-    await office.runs.settle(first, "completed")
-    now_ms = office.clock.now_ms()
-    await office.runs.acquire("ann", second.run_id, "owner", now_ms=now_ms, lease_until_ms=now_ms + 30_000)
+async def test_a_look_costs_a_page_of_each_shard(office: Office, aws: RecordingAws) -> None:
+    """However many runs are overdue, and what is read is their keys."""
+    for _ in range(3 * SHARDS):
+        await office.accept("ann")
     office.clock.advance(61)
-    assert await office.count() == 1
+    aws.calls.clear()
+    assert len(await office.first(limit=1)) == 1
+    assert aws.operations == ["query"] * SHARDS
+    assert {params["Limit"] for _operation, params in aws.calls} == {1}
 
 
-async def test_a_run_that_waits_for_an_hour_is_overdue(office: Office) -> None:
-    """It was to have begun by then, so the turn before it never sent it; counted once."""
+async def test_putting_off_a_look_costs_one_call(office: Office, aws: RecordingAws) -> None:
+    """Of a run that is open or that is not; what has ended is left alone."""
+    run = await office.accept("ann")
+    for _ in range(2):
+        aws.calls.clear()
+        await office.overdue.postpone("ann", run.run_id, until_ms=office.clock.now_ms() + 1)
+        assert aws.operations == ["update_item"]
+        await office.runs.settle(run, "failed")
+    key = {"pk": {"S": "U#ann"}, "sk": {"S": f"RUN#{run.run_id}"}}
+    kept = await aws.call("dynamodb", "get_item", {"TableName": office.table, "Key": key})
+    assert "next_check_ms" not in kept["Item"]
+
+
+async def test_the_oldest_unstarted_run_is_told(office: Office) -> None:
+    """Whether or not it is overdue, and wherever its look was put off to; None where all were taken."""
+    assert await office.overdue.oldest_unstarted_ms() is None
+    runs = []
+    for number in range(2 * SHARDS):
+        runs.append(await office.accept(f"user {number}"))
+        office.clock.advance(1)
+    await office.overdue.postpone(runs[0].user, runs[0].run_id, until_ms=office.clock.now_ms() + 9_000_000)
+    assert await office.overdue.oldest_unstarted_ms() == runs[0].created_ms
+    await office.acquire(runs[0])
+    assert await office.overdue.oldest_unstarted_ms() == runs[1].created_ms
+    for run in runs[1:]:
+        await office.runs.settle(run, "failed")
+    assert await office.overdue.oldest_unstarted_ms() is None
+
+
+async def test_a_run_that_was_taken_once_counts_as_started(office: Office) -> None:
+    """Released or fallen: its age says nothing of how long its job waits."""
+    run = await office.accept("ann")
+    await office.acquire(run)
+    await office.runs.release("ann", run.run_id, "owner")
+    assert await office.overdue.oldest_unstarted_ms() is None
+
+
+async def test_a_run_behind_another_turn_counts_for_no_backlog(office: Office) -> None:
+    """It waits for its thread, an hour maybe, while every runner is free."""
     first = await office.accept("ann")
     await office.accept("ann", first.thread_id)
-    await office.runs.settle(first, "completed")
-    office.clock.advance(3660)
-    assert await office.count() == 0
-    office.clock.advance(0.001)
-    assert await office.count() == 1
+    await office.acquire(first)
+    assert await office.overdue.oldest_unstarted_ms() is None
 
 
-async def test_a_filter_names_no_key(office: Office, aws: RecordingAws) -> None:
-    """DynamoDB refuses a filter on a key of the index, moto does not; no range is empty or meets another."""
-    now_ms = office.clock.now_ms()
-    await office.count()
-    ranges = set()
-    for operation, query in aws.calls:
-        if operation == "query":
-            assert not any(key in query.get("FilterExpression", "") for key in ("next_check_ms", "open_shard"))
-            values = query["ExpressionAttributeValues"]
-            ranges.add((int(values[":first"]["N"]), int(values[":last"]["N"])))
-    hour = 3_600_000
-    assert ranges == {(0, now_ms - hour - 1), (now_ms - hour, now_ms - 1)}
+async def test_the_oldest_is_looked_for_in_a_page_of_each_shard(office: Office, aws: RecordingAws) -> None:
+    """DynamoDB refuses a filter on a key of the index, moto does not."""
+    aws.calls.clear()
+    await office.overdue.oldest_unstarted_ms()
+    assert aws.operations == ["query"] * SHARDS
+    for _operation, query in aws.calls:
+        assert query["Limit"] == 1_000
+        assert not any(key in query["FilterExpression"] for key in ("next_check_ms", "open_shard"))
 
 
-async def test_a_run_that_has_ended_is_never_overdue(office: Office) -> None:
-    """It is in no index any more."""
-    run = await office.accept("ann")
-    office.clock.advance(3600)
-    assert await office.count() == 1
-    await office.runs.settle(run, "failed")
-    assert await office.count() == 0
-
-
-async def test_every_page_is_counted(office: Office, aws: RecordingAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A count ends at a megabyte, and goes on where it ended."""
-    for _ in range(2 * OPEN_SHARDS + 1):  # so that some shard has more than two
-        await office.accept("ann")
-    office.clock.advance(3600)
-    call = aws.call
-
-    async def one_by_one(service: str, operation: str, params: object) -> object:
-        assert isinstance(params, dict)
-        return await call(service, operation, params | ({"Limit": 1} if operation == "query" else {}))
-
-    monkeypatch.setattr(aws, "call", one_by_one)
-    assert await office.count() == 2 * OPEN_SHARDS + 1
-
-
-async def test_a_store_that_does_not_answer_is_no_zero(office: Office, aws: RecordingAws) -> None:
+async def test_a_store_that_does_not_answer_is_no_empty_list(office: Office, aws: RecordingAws) -> None:
     """An alarm must not take silence for health."""
     aws.fail("query", *[refusal("ThrottlingException")] * 100)
+    for ask in (office.first, office.overdue.oldest_unstarted_ms):
+        with pytest.raises(StoreUnavailable):
+            await ask()
+    aws.fail("update_item", *[refusal("ThrottlingException")] * 3)
     with pytest.raises(StoreUnavailable):
-        await office.count()
+        await office.overdue.postpone("ann", "run", until_ms=1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from playbyplay.adapters.dynamo_items import plain
 from playbyplay.adapters.dynamo_run_items import Thread, may_be_gone, run_item, run_of
-from playbyplay.adapters.tables import OPEN_SHARDS
+from playbyplay.adapters.tables import SHARDS
 from playbyplay.domain.thread import Run
 from tests.fakes.ids import uuid
 from tests.histories import THREAD, USER
@@ -29,7 +29,7 @@ def test_an_open_run_stands_in_both_indexes() -> None:
         plain(run_item(replace(RUN, run_id=uuid(number)), waits=False, expires_s=5))["open_shard"]
         for number in range(200)
     }
-    assert shards == {str(shard) for shard in range(OPEN_SHARDS)}
+    assert shards == {str(shard) for shard in range(SHARDS)}
 
 
 def test_a_run_may_be_gone_a_week_after_what_names_it() -> None:

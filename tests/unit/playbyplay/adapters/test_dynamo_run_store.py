@@ -10,7 +10,7 @@ import pytest
 from playbyplay.domain.thread import Run
 from playbyplay.errors import StoreUnavailable
 from playbyplay.ports import MAX_TURNS, Acquired
-from tests.contract.aws_homes import AwsHome, moto_home
+from tests.contract.aws_homes import AwsHome, Fault, moto_home
 from tests.contract.test_run_store import LEASE, NOW, acceptance, accepted_turns, acquired
 from tests.fakes.ids import uuid
 from tests.histories import THREAD, USER
@@ -130,17 +130,47 @@ async def test_an_open_run_is_to_be_looked_at_after_its_lease(home: AwsHome) -> 
     assert INDEXED.isdisjoint(await item(home, run))
 
 
-async def test_a_settle_that_broke_off_is_finished_by_the_next(home: AwsHome) -> None:
-    """Between the thread and the run the store fails; repeated, the run is closed and the next turn told."""
+async def test_a_turn_with_a_next_one_costs_two_calls_more(home: AwsHome) -> None:
+    """The thread, a look at the next turn, which is brought forward before the run of this one is closed."""
     first, second = await accepted_turns(home, 2)
-    home.aws.plan(None, "throttled", "throttled", "throttled")
+    home.aws.calls.clear()
+    assert await home.runs.settle(first, "completed") == second
+    keys = [(operation, params["Key"]["sk"]["S"]) for operation, params in home.aws.calls]
+    assert keys == [
+        ("update_item", f"THREAD#{THREAD}"),
+        ("get_item", f"RUN#{second.run_id}"),
+        ("update_item", f"RUN#{second.run_id}"),
+        ("update_item", f"RUN#{first.run_id}"),
+    ]
+
+
+@pytest.mark.parametrize("call", range(4))
+@pytest.mark.parametrize("fault", ["lost", "unanswered"])
+async def test_a_settle_that_breaks_off_loses_nobody(home: AwsHome, call: int, fault: Fault) -> None:
+    """Whichever call it was: this run is still to be looked at, or the next one soon is. Repeated, it is finished."""
+    first, second = await accepted_turns(home, 2)
+    await home.overdue.postpone(USER, second.run_id, until_ms=NOW + 10**9)
+    home.aws.plan(*[None] * call, fault, "throttled", "throttled")
     with pytest.raises(StoreUnavailable):
         await home.runs.settle(first, "completed")
-    assert await home.runs.head(USER, THREAD) == second
+    soon = {job.run_id for job in await home.overdue.first(now_ms=NOW + 60_001, limit=8)}
+    stored = await item(home, first)
+    assert first.run_id in soon or second.run_id in soon
+    if stored["status"]["S"] == "completed":
+        assert second.run_id in soon
     assert await home.runs.settle(first, "completed") == second
     kept = await home.runs.get(USER, first.run_id)
     assert kept is not None
     assert kept.status == "completed"
+    assert [job.run_id for job in await home.overdue.first(now_ms=NOW + 60_001, limit=8)] == [second.run_id]
+
+
+async def test_a_next_turn_that_ends_meanwhile_is_not_brought_back(home: AwsHome) -> None:
+    """It left the index of open runs, and the look at it stays out."""
+    first, second = await accepted_turns(home, 2)
+    home.aws.plan(None, None, lambda: home.runs.settle(second, "failed"))
+    await home.runs.settle(first, "completed")
+    assert INDEXED.isdisjoint(await item(home, second))
 
 
 async def test_a_settle_takes_out_its_own_turn_alone(home: AwsHome) -> None:
@@ -149,54 +179,17 @@ async def test_a_settle_takes_out_its_own_turn_alone(home: AwsHome) -> None:
     assert await home.runs.settle(replace(second, turn=1), "completed") == first
 
 
-async def test_a_closed_run_that_its_thread_holds_open_is_taken_out(home: AwsHome) -> None:
-    """Who looks for the head repairs the thread and finds the next."""
-    first, second = await accepted_turns(home, 2)
-    closed = await item(home, first) | {"status": {"S": "failed"}}
-    await home.aws.call("dynamodb", "put_item", {"TableName": home.stored.runs, "Item": closed})
-    assert await home.runs.head(USER, THREAD) == second
-    home.aws.calls.clear()
-    assert await home.runs.head(USER, THREAD) == second
-    assert operations(home) == ["get_item", "get_item"]
-
-
-async def without_run(home: AwsHome, run: Run) -> None:
-    """Delete the item of a run, whose thread goes on listing it."""
-    key = {"pk": {"S": f"U#{USER}"}, "sk": {"S": f"RUN#{run.run_id}"}}
-    await home.aws.call("dynamodb", "delete_item", {"TableName": home.stored.runs, "Key": key})
-    home.aws.calls.clear()
-
-
-async def test_a_run_that_is_gone_is_no_head(home: AwsHome) -> None:
-    """Looked for three times; of an age at which the table forgets runs its turn is taken out."""
-    first, second = await accepted_turns(home, 2)
-    await without_run(home, first)
-    home.clock.advance(44 * 86_400)
-    assert await home.runs.head(USER, THREAD) == second
-    assert operations(home) == ["get_item"] * 4 + ["update_item", "get_item"]
-
-
-@pytest.mark.parametrize("days", [0, 20])
-async def test_a_run_that_is_not_seen_stays_listed(home: AwsHome, days: int) -> None:
-    """Its transaction may be half applied for longer than a reader looks: taken out, it would never be sent."""
+async def test_a_settle_that_does_not_see_the_next_turn_is_not_done(home: AwsHome) -> None:
+    """The run stays to be looked at, or nobody would send that turn; once it is seen the settle is finished."""
     first, second = await accepted_turns(home, 2)
     kept = await item(home, second)
-    await without_run(home, second)
-    home.clock.advance(days * 86_400)  # the ids of the tests are 22 days old
+    key = {"pk": {"S": f"U#{USER}"}, "sk": {"S": f"RUN#{second.run_id}"}}
+    await home.aws.call("dynamodb", "delete_item", {"TableName": home.stored.runs, "Key": key})
     with pytest.raises(StoreUnavailable):
         await home.runs.settle(first, "completed")
-    with pytest.raises(StoreUnavailable):
-        await home.runs.head(USER, THREAD)
+    assert set(await item(home, first)) >= INDEXED
     await home.aws.call("dynamodb", "put_item", {"TableName": home.stored.runs, "Item": kept})
     assert await home.runs.settle(first, "completed") == second
-    assert await home.runs.head(USER, THREAD) == second
-
-
-async def test_a_run_seen_late_is_the_head(home: AwsHome) -> None:
-    """A reader that meets the thread before the run of one transaction waits for it."""
-    (run,) = await accepted_turns(home, 1)
-    home.aws.plan(None, {})
-    assert await home.runs.head(USER, THREAD) == run
 
 
 async def test_turns_beyond_a_hundred_come_in_order(home: AwsHome) -> None:

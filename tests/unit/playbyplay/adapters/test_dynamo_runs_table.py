@@ -12,6 +12,8 @@ from playbyplay.errors import StoreUnavailable
 from tests.contract.aws_homes import AwsHome, moto_home
 from tests.histories import USER
 
+MINE = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": item({":pk": f"U#{USER}"})}
+
 
 @pytest.fixture
 async def home(tmp_path: Path) -> AsyncIterator[AwsHome]:
@@ -60,13 +62,24 @@ async def test_keys_left_unread_for_good_are_told(home: AwsHome) -> None:
 async def test_a_query_goes_on_to_the_next_page_and_stops_at_its_limit(home: AwsHome) -> None:
     """A page ends at one megabyte; no item beyond the limit is read; each page is strongly consistent."""
     table = await filled(home, 8, size=300_000)
-    all_of_them = {
-        "KeyConditionExpression": "pk = :pk",
-        "ExpressionAttributeValues": item({":pk": f"U#{USER}"}),
-    }
-    assert len(await table.query(all_of_them, limit=7)) == 7
+    assert len(await table.query(MINE, limit=7)) == 7
     assert all(params["ConsistentRead"] for _operation, params in home.aws.calls)
     limits = [params["Limit"] for _operation, params in home.aws.calls]
     assert len(limits) > 1
     assert limits[0] == 7 > limits[-1]
-    assert len(await table.query(all_of_them, limit=99)) == 8
+    assert len(await table.query(MINE, limit=99)) == 8
+
+
+async def test_a_count_goes_on_to_the_next_page_and_stops_at_its_limit(home: AwsHome) -> None:
+    """As a query does, and no item is brought."""
+    table = await filled(home, 8, size=300_000)
+    for limit, counted in ((7, 7), (100, 8), (0, 0)):
+        home.aws.calls.clear()
+        assert await table.count(MINE, limit=limit) == counted
+        assert all(params["ConsistentRead"] for _operation, params in home.aws.calls)
+        assert all(params["Select"] == "COUNT" for _operation, params in home.aws.calls)
+    home.aws.plan({"Count": 3, "LastEvaluatedKey": key(USER, "0002")})
+    home.aws.calls.clear()
+    assert await table.count(MINE, limit=5) == 5
+    assert [params["Limit"] for _operation, params in home.aws.calls] == [5, 2]
+    assert home.aws.calls[1][1]["ExclusiveStartKey"] == key(USER, "0002")

@@ -6,6 +6,7 @@ from typing import Self
 from playbyplay.adapters.api_gateway import ApiGatewayGateway
 from playbyplay.adapters.aws import Aws
 from playbyplay.adapters.container import Parts
+from playbyplay.adapters.dynamo_backlog import DynamoBacklog
 from playbyplay.adapters.dynamo_connection_store import DynamoConnectionStore
 from playbyplay.adapters.dynamo_journal import DynamoJournal
 from playbyplay.adapters.dynamo_run_store import DynamoRunStore
@@ -14,7 +15,7 @@ from playbyplay.adapters.system import SystemClock, SystemIds
 from playbyplay.domain.timing import CLOUD, Timing
 from playbyplay.notifier import Notifier
 from playbyplay.ports import Clock, ConnectionStore, Gateway, Ids, Journal, Log, RunQueue, RunStore
-from playbyplay.settings import MessageSettings, RunnerSettings
+from playbyplay.settings import MessageSettings, RunnerSettings, WatchdogSettings
 from playbyplay.settlement import Settlement
 
 
@@ -30,13 +31,14 @@ class Cloud:
     runs: RunStore
     journal: Journal
     queue: RunQueue
+    backlog: DynamoBacklog
     connections: ConnectionStore
     gateway: Gateway
     notifier: Notifier
     settlement: Settlement
 
     @classmethod
-    def of(cls, settings: MessageSettings | RunnerSettings, log: Log, parts: Parts) -> Self:
+    def of(cls, settings: MessageSettings | RunnerSettings | WatchdogSettings, log: Log, parts: Parts) -> Self:
         """Return the ports of a function's tables, queue and stage.
 
         Args:
@@ -63,6 +65,7 @@ class Cloud:
             runs=runs,
             journal=journal,
             queue=queue,
+            backlog=DynamoBacklog(aws, clock, settings.runs_table),
             connections=connections,
             gateway=gateway,
             notifier=notifier,

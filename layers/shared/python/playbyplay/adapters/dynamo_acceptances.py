@@ -7,39 +7,27 @@ settled meanwhile makes the accept read the thread again instead of leaving the 
 import asyncio
 import random
 from dataclasses import replace
-from typing import Any
 
 from playbyplay.adapters.aws import Aws, ConditionFailed
-from playbyplay.adapters.dynamo_items import Item, item, names, plain
-from playbyplay.adapters.dynamo_journal import record_item
-from playbyplay.adapters.dynamo_run_items import RUN_KEPT_S, Thread, key, may_be_gone, run_item, run_of
+from playbyplay.adapters.dynamo_drafts import CONFLICT, FAILED, MINUTE_MS, UNTOUCHED, Draft, Expiry, Use
+from playbyplay.adapters.dynamo_items import item, plain
+from playbyplay.adapters.dynamo_run_items import Thread, may_be_gone, run_of
 from playbyplay.adapters.dynamo_runs_table import RunsTable
-from playbyplay.adapters.tables import (
-    JOURNAL_KEPT_S,
-    PK,
-    RUNS_KEPT_S,
-    TTL,
-    message_key,
-    run_key,
-    thread_key,
-    turn_key,
-)
-from playbyplay.domain.journal import History, InputEntry, Record
+from playbyplay.adapters.dynamo_threads import Threads
+from playbyplay.adapters.tables import OPEN_BY_AGE, PK, message_key, run_key, user_key
 from playbyplay.domain.thread import Run
 from playbyplay.errors import Refused, StoreRefused, StoreUnavailable
 from playbyplay.ports import Acceptance, Accepted
 
-_TRIES = 60  # while the thread keeps changing
+_TRIES = 60  # while the thread keeps changing, or other messages of the user are counted
 _PAUSE_S = 0.1
-_ABSENT = f"attribute_not_exists({PK})"
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-_FAILED = "ConditionalCheckFailed"
-_IN_THE_WAY = frozenset({"None", _FAILED, "TransactionConflict"})
+_IN_THE_WAY = frozenset({UNTOUCHED, FAILED, CONFLICT})
 _NEVER = frozenset({"ItemCollectionSizeLimitExceeded", "ValidationError"})
 # All open turns of a thread are in its one item, which holds 400 KB, some 8,000 of them, and each accept pays for
 # every kilobyte of it: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 MAX_OPEN = 1_000
 _OPEN_RETRY_MS = 60_000
+_SOON_MS = 1_000
 
 
 class Acceptances:
@@ -48,12 +36,14 @@ class Acceptances:
     Args:
         aws: the door.
         table: where runs, threads and turns are.
+        threads: the threads in it.
         journal_table: where an accept writes record 0.
     """
 
-    def __init__(self, aws: Aws, table: RunsTable, journal_table: str) -> None:
+    def __init__(self, aws: Aws, table: RunsTable, threads: Threads, journal_table: str) -> None:
         self._aws = aws
         self._table = table
+        self._threads = threads
         self._journal_table = journal_table
 
     async def accept(self, acceptance: Acceptance, now_s: int) -> Accepted:
@@ -61,37 +51,40 @@ class Acceptances:
 
         A run found under the very id of this acceptance was made by an earlier try of it: no duplicate.
         """
-        wanted = acceptance.run
-        expiry = Expiry(now_s)
-        thread: Thread | None = None
+        wanted, expiry = acceptance.run, Expiry(now_s)
+        thread, open_runs = await asyncio.gather(self._thread_of(acceptance), self._open_runs(acceptance))
+        use = Use(open_runs=open_runs)
         for _ in range(_TRIES):
-            if thread is None and not acceptance.new_thread:
-                thread = await self._thread(wanted)
-                if thread is None:
-                    return await self._without_thread(wanted, now_s)
-            if thread is not None and len(thread.open) >= MAX_OPEN:
-                return await self._without_room(wanted, now_s)
-            draft = Draft(acceptance, thread, expiry)
+            if acceptance.only_if_idle:
+                thread = await self._mended(wanted, thread)
+            refused = _refused(acceptance, thread, use)
+            if refused is not None:
+                return await self._made_or(refused, wanted, now_s)
+            draft = Draft(acceptance, thread, use, expiry)
             try:
                 await self._write(draft)
             except ConditionFailed as failed:
-                found = await self._made(wanted, now_s) if _was_made(failed) else None
+                found = await self._made(wanted, now_s) if draft.was_made(failed) else None
                 if found is not None:
                     return found
                 if not _IN_THE_WAY.issuperset(failed.codes):
                     raise _trouble(failed) from failed
-                thread = Thread.of(failed.items[Draft.THREAD])
+                if draft.was_too_much(failed):
+                    use = await self._used(acceptance, draft.accepted(failed))
+                else:
+                    await asyncio.sleep(_PAUSE_S * random.random())  # noqa: S311 - jitter
+                if failed.codes[Draft.THREAD] != UNTOUCHED:
+                    thread = Thread.of(failed.items[Draft.THREAD]) or await self._thread_of(acceptance)
             else:
                 return Accepted(draft.run, duplicate=False, position=draft.position)
-            await asyncio.sleep(_PAUSE_S * random.random())  # noqa: S311 - jitter
-        raise StoreUnavailable("the thread keeps changing")
+        raise StoreUnavailable("transact_write_items: others are always in the way")
 
     async def find(self, user: str, client_message_id: str) -> Accepted | None:
         """Return what a message made, as a duplicate."""
         message = await self._table.get(user, message_key(client_message_id))
         return await self._found(user, plain(message)["run_id"]) if message is not None else None
 
-    async def _write(self, draft: "Draft") -> None:
+    async def _write(self, draft: Draft) -> None:
         """Write once.
 
         The request's token is made anew by botocore: one of ours would be refused as soon as the thread has moved,
@@ -100,32 +93,66 @@ class Acceptances:
         operations = draft.operations(self._table.name, self._journal_table)
         await self._aws.write("dynamodb", "transact_write_items", {"TransactItems": operations})
 
-    async def _without_thread(self, wanted: Run, now_s: int) -> Accepted:
-        """Answer an accept whose thread is not there: the message may be known from another one."""
-        found = await self._made(wanted, now_s) if wanted.client_message_id is not None else None
-        if found is None:
-            raise Refused("not_found", "There is no such thread.")
-        return found
+    async def _thread_of(self, acceptance: Acceptance) -> Thread | None:
+        """Return the thread as it is, where it is not to begin."""
+        run = acceptance.run
+        return None if acceptance.new_thread else await self._threads.get(run.user, run.thread_id)
 
-    async def _without_room(self, wanted: Run, now_s: int) -> Accepted:
-        """Answer an accept whose thread takes no more: the message may be one of those it holds."""
-        found = await self._made(wanted, now_s)
-        if found is None:
-            raise Refused("overloaded", "Too many messages of this thread are waiting.", retry_after_ms=_OPEN_RETRY_MS)
-        return found
+    async def _open_runs(self, acceptance: Acceptance) -> int:
+        """Count the user's open runs, up to the limit."""
+        mine = {
+            "IndexName": OPEN_BY_AGE,
+            "KeyConditionExpression": f"{PK} = :pk",
+            "ExpressionAttributeValues": item({":pk": user_key(acceptance.run.user)}),
+        }
+        return await self._table.count(mine, limit=acceptance.limits.open_runs)
+
+    async def _used(self, acceptance: Acceptance, accepted: int) -> Use:
+        """Return what a user has used up, known to have sent so much; the open runs are counted after that."""
+        if accepted >= acceptance.limits.messages_per_minute:
+            return Use(accepted=accepted)
+        return Use(accepted=accepted, open_runs=await self._open_runs(acceptance))
+
+    async def _mended(self, wanted: Run, thread: Thread | None) -> Thread | None:
+        """Return the thread without turns that only look open, if no turn of it is open."""
+        if thread is None or not thread.open:
+            return thread
+        head = await self._threads.head(wanted.user, wanted.thread_id, thread)
+        return thread if head is not None else await self._threads.get(wanted.user, wanted.thread_id)
+
+    async def _made_or(self, refused: Refused, wanted: Run, now_s: int) -> Accepted:
+        """Return what this message made before; where it made nothing, it is refused.
+
+        Raises:
+            Refused: that.
+            StoreUnavailable: it made a run, which is not seen yet.
+        """
+        run_id = await self._named(wanted)
+        found = await self._seen(wanted, run_id, now_s) if run_id is not None else None
+        if found is not None:
+            return found
+        if run_id is None or wanted.client_message_id is None:
+            raise refused
+        raise StoreUnavailable("get_item: a run its message names is not seen")
 
     async def _made(self, wanted: Run, now_s: int) -> Accepted | None:
-        """Return what this message made before, or an earlier try of this accept.
+        """Return what this message made before, or an earlier try of this accept."""
+        run_id = await self._named(wanted)
+        return await self._seen(wanted, run_id, now_s) if run_id is not None else None
+
+    async def _named(self, wanted: Run) -> str | None:
+        """Return the run that this message made; of a message without an id, the one this accept would make."""
+        if wanted.client_message_id is None:
+            return wanted.run_id
+        message = await self._table.get(wanted.user, message_key(wanted.client_message_id))
+        return plain(message)["run_id"] if message is not None else None
+
+    async def _seen(self, wanted: Run, run_id: str, now_s: int) -> Accepted | None:
+        """Return the run of a message, if it is seen.
 
         Raises:
             Refused: `expired`: the message is known still, and its run so old that it is gone.
         """
-        run_id = wanted.run_id
-        if wanted.client_message_id is not None:
-            message = await self._table.get(wanted.user, message_key(wanted.client_message_id))
-            if message is None:
-                return None
-            run_id = plain(message)["run_id"]
         found = await self._found(wanted.user, run_id)
         if found is None and may_be_gone(run_id, now_s * 1000):
             raise Refused("expired", "The run of this message is no longer kept.", run_id=run_id)
@@ -136,111 +163,27 @@ class Acceptances:
         if kept is None:
             return None
         run = run_of(kept)
-        thread = await self._thread(run)
+        thread = await self._threads.get(user, run.thread_id)
         return Accepted(run, duplicate=True, position=thread.ahead(run.turn) if thread else 0)
 
-    async def _thread(self, run: Run) -> Thread | None:
-        return Thread.of(await self._table.get(run.user, thread_key(run.thread_id)))
 
-
-class Expiry:
-    """When the items of one accept may go, in seconds since the epoch."""
-
-    def __init__(self, now_s: int) -> None:
-        self.names_s = now_s + RUNS_KEPT_S
-        self.run_s = now_s + RUN_KEPT_S
-        self.journal_s = now_s + JOURNAL_KEPT_S
-
-
-class Draft:
-    """One accept as the transaction that makes it.
-
-    Args:
-        acceptance: what is accepted.
-        thread: as it was read; None for a new one.
-        expiry: when its items may go.
-
-    Attributes:
-        run: with its turn.
-        position: the open turns ahead of it, exact if the transaction succeeds.
-    """
-
-    THREAD = 0
-    RUN = 1
-    MESSAGE = 4
-
-    def __init__(self, acceptance: Acceptance, thread: Thread | None, expiry: Expiry) -> None:
-        self._acceptance = acceptance
-        self._thread = thread
-        self._expiry = expiry
-        self.run = replace(acceptance.run, turn=thread.next_turn if thread else 1)
-        self.position = len(thread.open) if thread else 0
-
-    def operations(self, runs_table: str, journal_table: str) -> list[dict[str, Any]]:
-        """Return what is written, all or nothing; `THREAD`, `RUN` and `MESSAGE` are places in this list."""
-        run, expires_s = self.run, self._expiry.names_s
-        turn = key(run.user, turn_key(run.thread_id, run.turn)) | item({"run_id": run.run_id, TTL: expires_s})
-        record = record_item(run.user, run.run_id, self._record(), self._expiry.journal_s)
-        operations = [
-            self._thread_operation(runs_table),
-            _put(runs_table, run_item(run, waits=self.position > 0, expires_s=self._expiry.run_s)),
-            _put(runs_table, turn),
-            _put(journal_table, record),
-        ]
-        if run.client_message_id is not None:
-            names_run = item({"run_id": run.run_id, "thread_id": run.thread_id, TTL: expires_s})
-            operations.append(_put(runs_table, key(run.user, message_key(run.client_message_id)) | names_run))
-        return operations
-
-    def _record(self) -> Record:
-        run = self.run
-        entry = InputEntry(
-            thread_id=run.thread_id,
-            turn=run.turn,
-            content=self._acceptance.content,
-            timestamp=self._acceptance.timestamp,
-            client_message_id=run.client_message_id,
-        )
-        return History(run.user, run.run_id).record(self._acceptance.token, [entry])
-
-    def _thread_operation(self, table: str) -> dict[str, Any]:
-        run, thread = self.run, self._thread
-        where = key(run.user, thread_key(run.thread_id))
-        if thread is None:
-            begun = item({"next_turn": 2, "open": {"1": run.run_id}, "rev": 1, TTL: self._expiry.names_s})
-            return _put(table, where | begun)
-        update = "SET #next_turn = :next, #open.#turn = :run_id, #rev = :rev, #expires = :expires"
-        return {
-            "Update": {
-                "TableName": table,
-                "Key": where,
-                "UpdateExpression": update,
-                "ConditionExpression": "#rev = :read",
-                "ExpressionAttributeNames": names(update) | {"#turn": str(run.turn), "#expires": TTL},
-                "ExpressionAttributeValues": item(
-                    {
-                        ":next": run.turn + 1,
-                        ":run_id": run.run_id,
-                        ":rev": thread.rev + 1,
-                        ":read": thread.rev,
-                        ":expires": self._expiry.names_s,
-                    }
-                ),
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        }
-
-
-def _put(table: str, put: Item) -> dict[str, Any]:
-    return {"Put": {"TableName": table, "Item": put, "ConditionExpression": _ABSENT}}
+def _refused(acceptance: Acceptance, thread: Thread | None, use: Use) -> Refused | None:
+    """Return why a message makes no run, unless it made one before."""
+    if thread is None and not acceptance.new_thread:
+        return Refused("not_found", "There is no such thread.")
+    if thread is not None and thread.open and acceptance.only_if_idle:
+        return Refused("thread_busy", "An earlier message of this thread is being answered.", retry_after_ms=_SOON_MS)
+    if use.open_runs >= acceptance.limits.open_runs:
+        return Refused("rate_limited", "Too many messages are being answered.", retry_after_ms=_SOON_MS)
+    if use.accepted >= acceptance.limits.messages_per_minute:
+        left_ms = MINUTE_MS - acceptance.run.created_ms % MINUTE_MS
+        return Refused("rate_limited", "Too many messages. Slow down.", retry_after_ms=left_ms)
+    if thread is not None and len(thread.open) >= MAX_OPEN:
+        return Refused("overloaded", "Too many messages of this thread are waiting.", retry_after_ms=_OPEN_RETRY_MS)
+    return None
 
 
 def _trouble(failed: ConditionFailed) -> StoreRefused | StoreUnavailable:
     """Return what it means that a transaction failed for more than what was in its way."""
     words = f"transact_write_items: {', '.join(failed.codes)}"
     return StoreUnavailable(words) if _NEVER.isdisjoint(failed.codes) else StoreRefused(words)
-
-
-def _was_made(failed: ConditionFailed) -> bool:
-    """Whether the run or what its message made was there already."""
-    return _FAILED in (failed.codes[Draft.RUN], *failed.codes[Draft.MESSAGE : Draft.MESSAGE + 1])

@@ -6,10 +6,24 @@ and the row by id stays until it is gone, so that a removal that broke off can b
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 from playbyplay.adapters.aws import Aws, ConditionFailed
-from playbyplay.adapters.tables import PK, SK, TTL, connection_key, subscriber_key, user_key
+from playbyplay.adapters.dynamo_shards import first_pages, shard_of
+from playbyplay.adapters.tables import (
+    ENDING_SESSIONS,
+    PK,
+    SESSION_ENDS,
+    SESSION_SHARD,
+    SK,
+    TTL,
+    connection_id_of,
+    connection_key,
+    subscriber_key,
+    user_key,
+    user_of,
+)
 from playbyplay.domain.connection import MAX_PER_USER, Session, Subscriber
 from playbyplay.ports import Clock
 
@@ -44,7 +58,7 @@ class DynamoConnectionStore:
         self._remember(connection_id, session.user)
         if not await self._subscribe(connection_id, session, now_ms):
             return []
-        by_id = self._call("put_item", Item=_row(_connection(connection_id), session, user={"S": session.user}))
+        by_id = self._call("put_item", Item=_row(_connection_key(connection_id), session, user={"S": session.user}))
         _put, rows = await asyncio.gather(by_id, self._rows(session.user))
         rows.sort(key=lambda row: (*_age(row), _id(row) == connection_id))  # the new one is the last of its moment
         oldest = [_id(row) for row in rows[:-MAX_PER_USER]]
@@ -60,25 +74,50 @@ class DynamoConnectionStore:
     async def subscribers(self, user: str) -> list[Subscriber]:
         """Return a user's connections, the oldest first, without those whose session is over."""
         now_ms = self._clock.now_ms()
-        rows = [row for row in await self._rows(user) if int(row["session_expires_ms"]["N"]) > now_ms]
+        rows = [row for row in await self._rows(user) if int(row[SESSION_ENDS]["N"]) > now_ms]
         rows.sort(key=_age)
         newest = rows[-MAX_PER_USER:]
         for row in newest:
             self._remember(_id(row), user)
-        return [Subscriber(_id(row), int(row["opened_ms"]["N"]), row["lagging"]["BOOL"]) for row in newest]
+        return [_subscriber(row) for row in newest]
 
     async def mark_lagging(self, connection_id: str, *, lagging: bool) -> None:
         """Note that a connection missed a live frame, or that it has resumed."""
+        await self._note(connection_id, "lagging", {"BOOL": lagging})
+
+    async def receive(self, connection_id: str, cursors: Mapping[str, int]) -> None:
+        """Note a connection's receipts, in place of those before."""
+        await self._note(connection_id, "receipts", {"M": {run: {"N": str(seq)} for run, seq in cursors.items()}})
+
+    async def outlived(self, *, now_ms: int, limit: int) -> list[str]:
+        """Return connections whose session is over, those of the longest ago first.
+
+        Their users come with them, so they are removed without a look.
+        """
+        over = {
+            "TableName": self._table,
+            "IndexName": ENDING_SESSIONS,
+            "KeyConditionExpression": f"{SESSION_SHARD} = :shard AND {SESSION_ENDS} <= :now",
+            "Limit": limit,
+        }
+        rows = await first_pages(self._aws, over, {":now": {"N": str(now_ms)}})
+        rows.sort(key=lambda row: int(row[SESSION_ENDS]["N"]))
+        for row in rows[:limit]:
+            self._remember(_id(row), user_of(row[PK]["S"]))
+        return [_id(row) for row in rows[:limit]]
+
+    async def _note(self, connection_id: str, name: str, value: _Item) -> None:
+        """Set an attribute of a connection that is there."""
         user = await self._user(connection_id)
         if user is None:
             return
         try:
             await self._call(
                 "update_item",
-                Key=_subscriber(connection_id, user),
-                UpdateExpression="SET lagging = :lagging",
+                Key=_subscriber_key(connection_id, user),
+                UpdateExpression=f"SET {name} = :value",
                 ConditionExpression=f"attribute_exists({PK})",
-                ExpressionAttributeValues={":lagging": {"BOOL": lagging}},
+                ExpressionAttributeValues={":value": value},
             )
         except ConditionFailed:
             return  # it is gone by now
@@ -86,7 +125,13 @@ class DynamoConnectionStore:
     async def _subscribe(self, connection_id: str, session: Session, now_ms: int) -> bool:
         """Put the row among the user's; False if it is there already."""
         opened_ms = {"N": str(now_ms)}
-        row = _row(_subscriber(connection_id, session.user), session, opened_ms=opened_ms, lagging={"BOOL": False})
+        row = _row(
+            _subscriber_key(connection_id, session.user),
+            session,
+            opened_ms=opened_ms,
+            lagging={"BOOL": False},
+            **{SESSION_SHARD: {"S": shard_of(connection_id)}},
+        )
         try:
             await self._call(
                 "put_item",
@@ -112,15 +157,15 @@ class DynamoConnectionStore:
 
     async def _user(self, connection_id: str) -> str | None:
         if connection_id not in self._users:
-            answer = await self._call("get_item", Key=_connection(connection_id), ConsistentRead=True)
+            answer = await self._call("get_item", Key=_connection_key(connection_id), ConsistentRead=True)
             if "Item" not in answer:
                 return None
             self._remember(connection_id, answer["Item"]["user"]["S"])
         return self._users[connection_id]
 
     async def _delete(self, connection_id: str, user: str) -> None:
-        await self._call("delete_item", Key=_subscriber(connection_id, user))
-        await self._call("delete_item", Key=_connection(connection_id))
+        await self._call("delete_item", Key=_subscriber_key(connection_id, user))
+        await self._call("delete_item", Key=_connection_key(connection_id))
         self._users.pop(connection_id, None)
 
     def _remember(self, connection_id: str, user: str) -> None:
@@ -133,11 +178,11 @@ class DynamoConnectionStore:
         return await self._aws.read("dynamodb", operation, {"TableName": self._table, **params})
 
 
-def _connection(connection_id: str) -> _Item:
+def _connection_key(connection_id: str) -> _Item:
     return {PK: {"S": connection_key(connection_id)}, SK: {"S": _SORT}}
 
 
-def _subscriber(connection_id: str, user: str) -> _Item:
+def _subscriber_key(connection_id: str, user: str) -> _Item:
     return {PK: {"S": user_key(user)}, SK: {"S": subscriber_key(connection_id)}}
 
 
@@ -145,15 +190,19 @@ def _row(key: _Item, session: Session, **attributes: _Item) -> _Item:
     return {
         **key,
         **attributes,
-        "session_expires_ms": {"N": str(session.expires_ms)},
+        SESSION_ENDS: {"N": str(session.expires_ms)},
         TTL: {"N": str(session.expires_ms // 1000 + _KEPT_S)},
     }
 
 
+def _subscriber(row: _Item) -> Subscriber:
+    receipts = {run: int(seq["N"]) for run, seq in row.get("receipts", {"M": {}})["M"].items()}
+    return Subscriber(_id(row), int(row["opened_ms"]["N"]), row["lagging"]["BOOL"], receipts)
+
+
 def _id(row: _Item) -> str:
-    sort: str = row[SK]["S"]
-    return sort.removeprefix(_PREFIX)
+    return connection_id_of(row[SK]["S"])
 
 
 def _age(row: _Item) -> tuple[int, int]:
-    return int(row["session_expires_ms"]["N"]), int(row["opened_ms"]["N"])
+    return int(row[SESSION_ENDS]["N"]), int(row["opened_ms"]["N"])

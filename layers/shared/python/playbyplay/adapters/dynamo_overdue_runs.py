@@ -1,26 +1,34 @@
-"""The open runs that should have been heard of, counted from the index of all open runs, shard by shard.
+"""The open runs that should have been heard of, from the index of all open runs; it is a moment old.
 
-A run that began behind another turn and that nobody owns may well be waiting its turn, so it is left out
-for an hour. By then it was to have begun; if it has not, it is lost or as good as that.
+A sweep reads one page of each shard, so it costs the same however many runs are open.
 """
 
-import asyncio
 from typing import Any
 
-from playbyplay.adapters.aws import Aws
-from playbyplay.adapters.dynamo_items import item
-from playbyplay.adapters.tables import NEXT_CHECK, OPEN_BY_CHECK, OPEN_SHARD, OPEN_SHARDS, WAITS
-from playbyplay.domain.timing import CLOUD
+from playbyplay.adapters.aws import Aws, ConditionFailed
+from playbyplay.adapters.dynamo_items import item, plain
+from playbyplay.adapters.dynamo_run_items import key
+from playbyplay.adapters.dynamo_shards import first_pages
+from playbyplay.adapters.tables import (
+    CREATED,
+    NEXT_CHECK,
+    OPEN_BY_CHECK,
+    OPEN_SHARD,
+    PK,
+    SK,
+    STATUS,
+    WAITS,
+    run_id_of,
+    run_key,
+    user_of,
+)
+from playbyplay.ports import Job
 
-_WAIT_MS = int(CLOUD.queue_s * 1000)
-_MAY_WAIT = {
-    "FilterExpression": f"attribute_not_exists({WAITS}) OR attribute_exists(#owner)",
-    "ExpressionAttributeNames": {"#owner": "owner"},
-}
+_SEEN = 1_000  # of a shard, for the oldest unstarted: all that are open, but for a great many
 
 
 class DynamoOverdueRuns:
-    """Implements `ports.OverdueRuns`; the index is eventually consistent.
+    """Implements `ports.OverdueRuns`.
 
     Args:
         aws: the door.
@@ -31,28 +39,48 @@ class DynamoOverdueRuns:
         self._aws = aws
         self._table = runs_table
 
-    async def count(self, *, now_ms: int) -> int:
-        """Return how many open runs were to be looked at before now."""
-        counts = []
-        for shard in range(OPEN_SHARDS):  # two ranges each, for a filter may not name a key of the index
-            counts.append(self._between(shard, 0, now_ms - _WAIT_MS - 1, {}))
-            counts.append(self._between(shard, now_ms - _WAIT_MS, now_ms - 1, _MAY_WAIT))
-        return sum(await asyncio.gather(*counts))
+    async def first(self, *, now_ms: int, limit: int) -> list[Job]:
+        """Return runs that were to be looked at before now, those of the longest ago first.
 
-    async def _between(self, shard: int, first_ms: int, last_ms: int, only: dict[str, Any]) -> int:
-        counted, page = 0, dict[str, Any]()
-        while True:
-            query = {
-                "TableName": self._table,
-                "IndexName": OPEN_BY_CHECK,
-                "Select": "COUNT",
-                "KeyConditionExpression": f"{OPEN_SHARD} = :shard AND {NEXT_CHECK} BETWEEN :first AND :last",
-                "ExpressionAttributeValues": item({":shard": str(shard), ":first": first_ms, ":last": last_ms}),
-                **only,
-                **page,
-            }
-            answer = await self._aws.read("dynamodb", "query", query)
-            counted += int(answer["Count"])
-            if "LastEvaluatedKey" not in answer:
-                return counted
-            page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        Each shard is asked for as many as are wanted in all, for they may all be in one; they are small.
+        """
+        before = self._query(f"{OPEN_SHARD} = :shard AND {NEXT_CHECK} < :now", limit)
+        rows = await first_pages(self._aws, before, item({":now": now_ms}))
+        due = sorted(map(plain, rows), key=lambda row: (row[NEXT_CHECK], row[SK]))
+        return [Job(user_of(row[PK]), run_id_of(row[SK])) for row in due[:limit]]
+
+    async def postpone(self, user: str, run_id: str, *, until_ms: int) -> None:
+        """Have an open run looked at then; one that has ended stays out of the index."""
+        change = {
+            "TableName": self._table,
+            "Key": key(user, run_key(run_id)),
+            "UpdateExpression": f"SET {NEXT_CHECK} = :until",
+            "ConditionExpression": f"attribute_exists({NEXT_CHECK})",
+            "ExpressionAttributeValues": item({":until": until_ms}),
+        }
+        try:
+            await self._aws.read("dynamodb", "update_item", change)
+        except ConditionFailed:
+            return
+
+    async def oldest_unstarted_ms(self) -> int | None:
+        """Return when the oldest run was accepted that no runner ever took; None where all were taken.
+
+        A run accepted behind another turn is left out: until that turn ends it waits for its thread, not for a
+        runner. Where a shard has more open runs than are looked at, those looked at are the ones next due, and
+        among them are the oldest that nobody was sent for anew.
+        """
+        unstarted = self._query(f"{OPEN_SHARD} = :shard", _SEEN) | {
+            "FilterExpression": f"#status = :queued AND attribute_not_exists({WAITS})",
+            "ExpressionAttributeNames": {"#status": STATUS},
+        }
+        rows = await first_pages(self._aws, unstarted, item({":queued": "queued"}))
+        return min((plain(row)[CREATED] for row in rows), default=None)
+
+    def _query(self, condition: str, limit: int) -> dict[str, Any]:
+        return {
+            "TableName": self._table,
+            "IndexName": OPEN_BY_CHECK,
+            "KeyConditionExpression": condition,
+            "Limit": limit,
+        }

@@ -1,15 +1,14 @@
 """Runs and threads as items of the runs table: values in, values out; `docs/aws.md` shows the items."""
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Self
 
 from playbyplay.adapters.dynamo_items import Item, item, plain
+from playbyplay.adapters.dynamo_shards import shard_of
 from playbyplay.adapters.tables import (
     NEXT_CHECK,
     OPEN_SHARD,
-    OPEN_SHARDS,
     OPEN_SINCE,
     PK,
     RUNS_KEPT_S,
@@ -20,8 +19,9 @@ from playbyplay.adapters.tables import (
     user_key,
 )
 from playbyplay.domain.thread import Run
+from playbyplay.domain.timing import CLOUD
 
-FIRST_CHECK_MS = 60_000  # after its acceptance: by then its job was taken, or is lost
+FIRST_CHECK_MS = int(CLOUD.first_check_s * 1000)
 # What names a run goes before it: DynamoDB removes items in any order and days late,
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
 RUN_KEPT_S = RUNS_KEPT_S + 7 * 86_400
@@ -77,7 +77,7 @@ def run_item(run: Run, *, waits: bool, expires_s: int) -> Item:
             **asdict(run),
             WAITS: waits or None,
             OPEN_SINCE: f"{run.created_ms:013d}#{run.run_id}",
-            OPEN_SHARD: str(zlib.crc32(run.run_id.encode()) % OPEN_SHARDS),
+            OPEN_SHARD: shard_of(run.run_id),
             NEXT_CHECK: run.created_ms + FIRST_CHECK_MS,
             TTL: expires_s,
         }

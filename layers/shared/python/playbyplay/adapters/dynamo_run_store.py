@@ -4,14 +4,14 @@ Every other write is harmless when repeated, so it is repeated; the thread's map
 which turn is next, and a reader that finds a closed run in it takes it out.
 """
 
-import asyncio
 from collections.abc import Mapping
 
 from playbyplay.adapters.aws import Aws
 from playbyplay.adapters.dynamo_acceptances import Acceptances
 from playbyplay.adapters.dynamo_items import Plain, item, plain
-from playbyplay.adapters.dynamo_run_items import Thread, may_be_gone, run_of
+from playbyplay.adapters.dynamo_run_items import FIRST_CHECK_MS, run_of
 from playbyplay.adapters.dynamo_runs_table import RunsTable
+from playbyplay.adapters.dynamo_threads import Threads
 from playbyplay.adapters.tables import (
     NEXT_CHECK,
     OPEN_BY_AGE,
@@ -21,21 +21,16 @@ from playbyplay.adapters.tables import (
     SK,
     WAITS,
     run_key,
-    thread_key,
     turn_key,
     user_key,
 )
 from playbyplay.domain.thread import Run
-from playbyplay.errors import StoreUnavailable
+from playbyplay.domain.timing import CLOUD
 from playbyplay.ports import MAX_TURNS, Acceptance, Accepted, Acquired, Clock, NotAcquired
 from playbyplay.protocol.base import RunStatus
 
-CHECK_AFTER_LEASE_MS = 30_000
+CHECK_AFTER_LEASE_MS = int(CLOUD.after_lease_s * 1000)
 _LAST_TURN = 10**10 - 1  # of as many digits as a turn's key has
-# A plain read can meet a transaction half applied, one item new and the next one old:
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
-_LOOKS = 3
-_PAUSE_S = 0.05
 _OPEN = "#status IN (:queued, :running)"
 _OPEN_VALUES: Mapping[str, Plain] = {":queued": "queued", ":running": "running"}
 
@@ -53,7 +48,8 @@ class DynamoRunStore:
     def __init__(self, aws: Aws, clock: Clock, runs_table: str, journal_table: str) -> None:
         self._clock = clock
         self._table = RunsTable(aws, runs_table)
-        self._acceptances = Acceptances(aws, self._table, journal_table)
+        self._threads = Threads(self._table, clock)
+        self._acceptances = Acceptances(aws, self._table, self._threads, journal_table)
 
     async def accept(self, acceptance: Acceptance) -> Accepted:
         """Write the run, its turn and record 0, or find the run this message made before."""
@@ -130,8 +126,16 @@ class DynamoRunStore:
         return run_of(kept) if kept is not None else None
 
     async def settle(self, run: Run, status: RunStatus) -> Run | None:
-        """Note that a run has ended, in its thread first, so that who accepts the next turn knows."""
-        thread = await self._close(run.user, run.thread_id, run.turn, run.run_id)
+        """Note that a run has ended; return the first open turn of its thread.
+
+        The order is what the promises rest on. The thread is first, so that who accepts the next turn knows. The
+        next turn is brought forward before this run leaves the index of open runs: whoever falls in between leaves
+        one of the two to be looked at soon, and a look at this one settles it again.
+        """
+        thread = await self._threads.close(run.user, run.thread_id, run.turn, run.run_id)
+        head = await self._threads.head(run.user, run.thread_id, thread)
+        if head is not None:
+            await self._look_soon(head)
         await self._table.update(
             run.user,
             run_key(run.run_id),
@@ -140,11 +144,11 @@ class DynamoRunStore:
             _OPEN,
             {**_OPEN_VALUES, ":status": status, ":zero": 0},
         )
-        return await self._head(run.user, run.thread_id, thread)
+        return head
 
     async def head(self, user: str, thread_id: str) -> Run | None:
         """Return the first open turn of a thread."""
-        return await self._head(user, thread_id, await self._thread(user, thread_id))
+        return await self._threads.head(user, thread_id, await self._threads.get(user, thread_id))
 
     async def turns(self, user: str, thread_id: str, *, from_turn: int, to_turn: int | None = None) -> list[Run]:
         """Return runs of a thread by turn."""
@@ -171,43 +175,9 @@ class DynamoRunStore:
         }
         return [run_of(found) for found in await self._table.query(mine, limit=limit)]
 
-    async def _head(self, user: str, thread_id: str, thread: Thread | None) -> Run | None:
-        """Return the first turn that is open, and take out of the thread those that only look it.
-
-        Raises:
-            StoreUnavailable: a run is not seen that must be there; taken out now, it would never be sent.
-        """
-        while thread is not None and thread.open:
-            turn = min(thread.open)
-            run = await self._surely(user, thread.open[turn])
-            if run is not None and run.is_open:
-                return run
-            thread = await self._close(user, thread_id, turn, thread.open[turn])
-        return None
-
-    async def _surely(self, user: str, run_id: str) -> Run | None:
-        """Return a run its thread knows of; None only if it is absent each time, and of an age to be."""
-        for look in range(_LOOKS):
-            if look:
-                await asyncio.sleep(_PAUSE_S)
-            run = await self.get(user, run_id)
-            if run is not None:
-                return run
-        if not may_be_gone(run_id, self._clock.now_ms()):
-            raise StoreUnavailable("get_item: a run its thread lists is not seen")
-        return None
-
-    async def _close(self, user: str, thread_id: str, turn: int, run_id: str) -> Thread | None:
-        """Take a turn out of the open ones; return the thread as it is then."""
-        closed, old = await self._table.update(
-            user,
-            thread_key(thread_id),
-            "REMOVE #open.#turn ADD #rev :one",
-            "#open.#turn = :run_id",
-            {":one": 1, ":run_id": run_id},
-            turn=turn,
+    async def _look_soon(self, run: Run) -> None:
+        """Have a run looked at like one that was accepted now, unless it is to be sooner, or has ended."""
+        soon_ms = self._clock.now_ms() + FIRST_CHECK_MS
+        await self._table.update(
+            run.user, run_key(run.run_id), f"SET #{NEXT_CHECK} = :soon", f"#{NEXT_CHECK} > :soon", {":soon": soon_ms}
         )
-        return Thread.of(closed or old)
-
-    async def _thread(self, user: str, thread_id: str) -> Thread | None:
-        return Thread.of(await self._table.get(user, thread_key(thread_id)))

@@ -58,6 +58,19 @@ class RunsTable:
             page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
         return items
 
+    async def count(self, query: Mapping[str, Any], *, limit: int) -> int:
+        """Count the items of a query, page by page, up to a limit; one page holds a megabyte."""
+        counted = 0
+        page: dict[str, Any] = {}
+        while counted < limit:
+            params = {"ConsistentRead": True, "Select": "COUNT", "Limit": limit - counted, **query, **page}
+            answer = await self._call("query", params)
+            counted += answer["Count"]
+            if "LastEvaluatedKey" not in answer:
+                break
+            page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return counted
+
     async def update(
         self, user: str, sk: str, update: str, condition: str, values: Mapping[str, Plain], *, turn: int = 0
     ) -> tuple[Item | None, Item | None]:

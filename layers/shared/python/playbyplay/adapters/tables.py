@@ -14,9 +14,16 @@ OPEN_SINCE: Final = "open_since"
 OPEN_BY_CHECK: Final = "open_by_check"  # global index: every open run, by when it is to be looked at
 OPEN_SHARD: Final = "open_shard"
 NEXT_CHECK: Final = "next_check_ms"
-OPEN_SHARDS: Final = 8
 WAITS: Final = "waits"  # at accept an earlier turn of its thread was open
-CHECK_SHOWS: Final = ("owner", WAITS)  # beside the keys; a renewal writes the index too, so it is kept small
+STATUS: Final = "status"
+CREATED: Final = "created_ms"
+CHECK_SHOWS: Final = (STATUS, WAITS, CREATED)  # beside the keys; a renewal writes the index too: it is kept small
+ENDING_SESSIONS: Final = "ending_sessions"  # global index of connections, by when their session is over
+SESSION_SHARD: Final = "session_shard"
+SESSION_ENDS: Final = "session_expires_ms"
+SHARDS: Final = 8  # of either global index: all that is open is written to it
+
+BACKLOG: Final = "BACKLOG"  # both keys of the one item that tells how far the runners are behind
 
 RUNS_KEPT_S: Final = 37 * 86_400  # longer than the journal, so that an expired journal is noticed
 JOURNAL_KEPT_S: Final = 30 * 86_400
@@ -25,6 +32,11 @@ JOURNAL_KEPT_S: Final = 30 * 86_400
 def user_key(user: str) -> str:
     """Return the partition of what belongs to a user."""
     return f"U#{user}"
+
+
+def user_of(pk: str) -> str:
+    """Return whose a partition is."""
+    return pk.removeprefix(user_key(""))
 
 
 def thread_key(thread_id: str) -> str:
@@ -42,9 +54,19 @@ def run_key(run_id: str) -> str:
     return f"RUN#{run_id}"
 
 
+def run_id_of(sk: str) -> str:
+    """Return the run that a sort key names."""
+    return sk.removeprefix(run_key(""))
+
+
 def message_key(client_message_id: str) -> str:
     """Return the sort key of what a message made."""
     return f"MSG#{client_message_id}"
+
+
+def rate_key(minute: int) -> str:
+    """Return the sort key of how many messages of a user were accepted in a minute, counted from the epoch."""
+    return f"RATE#{minute}"
 
 
 def journal_key(user: str, run_id: str) -> str:
@@ -70,3 +92,8 @@ def connection_key(connection_id: str) -> str:
 def subscriber_key(connection_id: str) -> str:
     """Return the sort key of a connection among its user's."""
     return f"SUB#{connection_id}"
+
+
+def connection_id_of(sk: str) -> str:
+    """Return the connection that a sort key among its user's names."""
+    return sk.removeprefix(subscriber_key(""))

@@ -1,6 +1,7 @@
 """Rules of connections: who may open one, and how much one may ask for."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 MAX_PER_USER = 10
@@ -29,11 +30,13 @@ class Subscriber:
     Attributes:
         opened_ms: when it was opened, milliseconds since the epoch.
         lagging: whether it missed a live frame and waits for its own resume.
+        receipts: the last seq it said it holds, by run.
     """
 
     connection_id: str
     opened_ms: int
     lagging: bool = False
+    receipts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

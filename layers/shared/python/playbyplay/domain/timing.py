@@ -24,6 +24,11 @@ class Timing:
             that stands open is begun all the same: nobody could make it later.
         let_go_s: so long before its time is up a runner stops the steps under way and hands the run on; it may
             notice a quarter of `heartbeat_s` later.
+        first_check_s: how long after its accept the watchdog looks at a run nobody took.
+        after_lease_s: how long after the end of a lease it looks at a run nobody took over.
+        check_again_s: how long after it sent a job anew it looks again, at the least.
+        sweep_s: how often it sweeps.
+        backlog_s: how long the oldest job may wait before new messages are refused.
         delta_s: the time streamed text is gathered for one frame.
         max_attempts: acquisitions in a row that append no public event.
     """
@@ -40,6 +45,11 @@ class Timing:
     store_s: float = 5.0
     no_new_step_s: float = 30.0
     let_go_s: float = 8.0
+    first_check_s: float = 60.0
+    after_lease_s: float = 30.0
+    check_again_s: float = 60.0
+    sweep_s: float = 60.0
+    backlog_s: float = 600.0
     delta_s: float = 0.05
     max_attempts: int = 4
 
@@ -47,7 +57,19 @@ class Timing:
 CLOUD = Timing(
     lease_s=30, renew_s=10, heartbeat_s=11, visibility_s=45, retry_s=5, held_s=30, delta_s=0.25
 )  # each frame costs
-ONE_MACHINE = Timing(lease_s=3, renew_s=1, heartbeat_s=0.7, visibility_s=4, retry_s=0.5, held_s=0.5)
+ONE_MACHINE = Timing(
+    lease_s=3,
+    renew_s=1,
+    heartbeat_s=0.7,
+    visibility_s=3.2,
+    retry_s=0.5,
+    held_s=0.5,
+    first_check_s=2,
+    after_lease_s=0.25,
+    check_again_s=2,
+    sweep_s=0.5,
+    backlog_s=60,
+)
 
 
 def timestamp(ms: int) -> str:

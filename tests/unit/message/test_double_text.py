@@ -1,0 +1,179 @@
+"""A message while an earlier one of its thread is answered: it waits, is refused, or ends the earlier one."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from playbyplay.domain.thread import Run
+from playbyplay.errors import Refused
+from playbyplay.ports import Acquired, Job
+from tests.fakes.faults import Fault, before, fail_after, fail_before, lost
+from tests.fakes.leaps import Leaps
+from tests.histories import MESSAGE, USER
+from tests.house import House
+
+
+async def owned(house: House, run: Run) -> None:
+    now_ms = house.clock.now_ms()
+    taken = await house.runs.acquire(USER, run.run_id, "owner", now_ms=now_ms, lease_until_ms=now_ms + 30_000)
+    assert isinstance(taken, Acquired)
+
+
+async def test_a_message_waits_for_the_turn_before_it() -> None:
+    """Unless the deployment says otherwise: nothing is refused, nothing is cancelled."""
+    house = House()
+    first = await house.say("One.")
+    second = await house.send("Two.", thread_id=first.thread_id)
+    assert (second.turn, second.position) == (2, 1)
+    assert house.run(first.run_id) == first
+    assert house.events(first) == []
+
+
+async def test_a_message_behind_an_open_turn_is_refused_where_it_may_not_wait() -> None:
+    """As busy, with its id, which is not burnt: once the turn has ended, the same message is accepted."""
+    house = House(double_text="reject")
+    first = await house.say("One.")
+    with pytest.raises(Refused) as refusal:
+        await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
+    assert (refusal.value.code, refusal.value.client_message_id) == ("thread_busy", MESSAGE)
+    assert refusal.value.retryable
+    assert list(house.runs.runs) == [(USER, first.run_id)]
+    await house.runs.settle(first, "completed")
+    second = await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
+    assert (second.turn, second.duplicate) == (2, False)
+
+
+async def test_only_its_own_thread_is_busy() -> None:
+    """New threads begin while others are at work, and a repeat of the message at work is told of its run."""
+    house = House(double_text="reject")
+    first = await house.send("One.", message=MESSAGE)
+    assert (await house.send("Two.")).turn == 1
+    again = await house.send("One.", thread_id=first.thread_id, message=MESSAGE)
+    assert (again.run_id, again.duplicate) == (first.run_id, True)
+
+
+async def test_a_queued_turn_is_ended_by_the_message_that_interrupts_it() -> None:
+    """The position is that of the accept; whoever settles the turn before sends this one."""
+    house = House(double_text="interrupt")
+    first = await house.say("One.")
+    house.queue.sent.clear()
+    second = await house.send("Two.", thread_id=first.thread_id)
+    assert (second.turn, second.position) == (2, 1)
+    assert house.events(first) == ["error"]
+    assert house.run(first.run_id).status == "cancelled"
+    assert house.queue.sent == [Job(USER, second.run_id)]
+    assert not house.run(second.run_id).cancel
+
+
+async def test_a_turn_at_work_is_left_to_its_owner_to_end() -> None:
+    """The wish is durable, and the message is not sent before its turn."""
+    house = House(double_text="interrupt")
+    first = await house.say("One.")
+    await owned(house, first)
+    house.queue.sent.clear()
+    second = await house.send("Two.", thread_id=first.thread_id)
+    assert house.run(first.run_id).cancel
+    assert house.events(first) == []
+    assert house.queue.sent == []
+    assert house.run(second.run_id).is_open
+
+
+async def test_every_open_turn_ahead_is_cancelled() -> None:
+    """Also those that wait behind one at work, and those behind an ended one; other threads are not touched."""
+    house = House()
+    first = await house.say("One.")
+    second, third = [await house.say(text, thread_id=first.thread_id) for text in ("Two.", "Three.")]
+    other = await house.say("Elsewhere.")
+    await owned(house, first)
+    await house.runs.settle(second, "completed")
+    house.double_text = "interrupt"
+    fourth = await house.send("Four.", thread_id=first.thread_id)
+    assert fourth.position == 2
+    assert [house.run(run.run_id).status for run in (first, second, third)] == ["running", "completed", "cancelled"]
+    assert [house.run(run.run_id).cancel for run in (first, second, third, other)] == [True, False, True, False]
+    assert house.run(fourth.run_id).status == "queued"
+
+
+async def test_a_repeat_interrupts_what_is_still_ahead() -> None:
+    """The first send may have fallen before it did; once nothing is ahead, a repeat cancels nothing."""
+    house = House()
+    first = await house.say("One.")
+    second = await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
+    house.double_text = "interrupt"
+    again = await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
+    assert (again.duplicate, again.position) == (True, 1)
+    assert house.run(first.run_id).status == "cancelled"
+    again = await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
+    assert (again.duplicate, again.position) == (True, 0)
+    assert not house.run(second.run_id).cancel
+
+
+FAILING = ["runs.head", "runs.turns", "runs.request_cancel", "runs.acquire", "journal.read", "runs.settle"]
+
+
+@pytest.mark.parametrize("fault", [fail_before, lost, fail_after], ids=["unavailable", "lost", "unknown"])
+@pytest.mark.parametrize("operation", FAILING)
+async def test_a_failure_behind_the_acceptance_does_not_cost_the_reply(
+    operation: str, fault: Callable[[], Fault]
+) -> None:
+    """The message waits as it would have otherwise, and the log says why; its repeat tries again."""
+    house = House(double_text="interrupt")
+    first = await house.say("One.")
+    house.faults.plan(operation, fault())
+    second = await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
+    assert (second.duplicate, second.position) == (False, 1)
+    assert len(house.log.of("interrupt_failed")) == 1
+    house.lease_ends()
+    await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
+    assert house.events(first) == ["error"]
+    assert house.run(first.run_id).status == "cancelled"
+
+
+async def test_a_turn_that_cannot_be_cancelled_does_not_spare_the_others() -> None:
+    """Not even where it is a bug of ours that stands in the way."""
+    house = House(double_text="queue")
+    first = await house.say("One.")
+    second = await house.say("Two.", thread_id=first.thread_id)
+    house.double_text = "interrupt"
+    house.faults.plan("runs.request_cancel", before(ValueError("by order of the test")))
+    assert (await house.send("Three.", thread_id=first.thread_id)).position == 2
+    assert house.log.of("interrupt_failed") == [{"run_id": first.run_id, "error": "ValueError"}]
+    assert [house.run(run.run_id).cancel for run in (first, second)] == [False, True]
+
+
+@pytest.mark.parametrize("operation", FAILING)
+async def test_a_store_that_hangs_does_not_hold_the_reply_for_ever(
+    operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes while the function still can, though accepting took all of its own time."""
+    house, leap = House(double_text="interrupt"), Leaps(monkeypatch)
+    first = await house.say("One.")
+    house.faults.plan(operation, Fault("before", gate=asyncio.Event()))
+    sending = asyncio.ensure_future(house.send("Two.", thread_id=first.thread_id))
+    for _ in range(4):
+        await leap(5)
+    assert sending.done()
+    assert (await sending).position == 1
+    assert len(house.log.of("interrupt_failed")) == 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("slow", ["runs.request_cancel", "connections.subscribers", "backlog.refresh"])
+async def test_the_devices_and_the_interruption_do_not_wait_for_each_other(slow: str) -> None:
+    """Either may take its time; the reply comes when both are done."""
+    house = House(double_text="interrupt")
+    first = await house.say("One.")
+    await house.watch()
+    gate = asyncio.Event()
+    house.faults.plan(slow, Fault("before", gate=gate))
+    sending = asyncio.ensure_future(house.send("Two.", thread_id=first.thread_id))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not sending.done()
+    assert len(house.gateway.frames(house.seen, "run_input")) == (0 if slow == "connections.subscribers" else 1)
+    assert house.run(first.run_id).status == ("queued" if slow == "runs.request_cancel" else "cancelled")
+    gate.set()
+    await sending
+    assert house.run(first.run_id).status == "cancelled"
+    assert len(house.gateway.frames(house.seen, "run_input")) == 1
