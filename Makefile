@@ -5,15 +5,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help setup run cloud test test-browser cloud-test check format generate bench synth bootstrap deploy destroy lock browser clean
+.PHONY: help simulate setup run cloud test test-browser cloud-test chaos check format generate bench synth bootstrap deploy destroy lock browser clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: .venv/.dev ## everything that run, test, check and bench need, into .venv
 
-run: .venv/.run ## serve the page and the socket on http://127.0.0.1:8787
-	@$(BIN)/python -m local
+run: .venv/.run ## serve the page and the socket on http://127.0.0.1:8787 (FAULTS=1: with the fault switch)
+	@$(if $(filter 1,$(FAULTS)),PLAYBYPLAY_FAULTS=1) $(BIN)/python -m local
 
 test: .venv/.dev .cloud/.installed browser ## every test: units, contracts, real sockets, a real browser, a deployed stack
 	@$(BIN)/python -m pytest -q
@@ -26,6 +26,14 @@ cloud: .cloud/.installed ## the AWS home on this machine, deployed by the real C
 
 cloud-test: .cloud/.installed ## only the tests of the deployed stack, two to four minutes
 	@$(BIN)/python -m pytest -q tests/cloud
+
+# CHAOS_S is for how many seconds things break, CHAOS_SEED draws what breaks, CHAOS_KEEP names a file for the evidence.
+chaos: .venv/.dev ## two minutes of a server that is killed and lines that break, judged against the contract
+	@$(BIN)/python -m tests.chaos
+
+SEEDS ?= 20000
+simulate: .venv/.dev ## the contract in virtual time, SEEDS=n schedules of faults; a bad one says how to have it again
+	@$(BIN)/python -m tests.simulation --singles --seeds $(SEEDS)
 
 check: .venv/.dev ## lint, format, types, import contracts, generated files current
 	$(BIN)/ruff check

@@ -121,7 +121,7 @@ async def turn(model: ModelClient) -> Turn:
     async with _cloud() as (aws, stored, ids):
         counted = Turn(Calls())
         log = PowertoolsLog("bench")
-        settings = {
+        settings: dict[str, Any] = {
             "runs_table": stored.runs,
             "journal_table": stored.journal,
             "connections_table": stored.connections,

@@ -27,7 +27,8 @@ _SOCKET_ROUTE: Final = {
 }
 _DEAD_LETTERS: Final = {"Serverless-SQSRedrivePolicy": "It is the dead-letter queue."}
 _EVENT_SOURCE: Final = {
-    "Serverless-LambdaEventSourceMappingDestination": "SQS has no such destination; the queue has its dead letters.",
+    "Serverless-LambdaEventSourceMappingDestination": "SQS has no such destination; a job has its dead letters, and "
+    "a letter comes again until it is no longer kept.",
 }
 _CLOCK: Final = {"Serverless-EventBusDLQ": "A sweep that did not start is made good by the next, a minute later."}
 _POOL: Final = {
@@ -75,7 +76,8 @@ def acknowledge(stack: PlaybyplayStack) -> None:
     for route in ("$disconnect-Route", "$default-Route"):
         _stays(stack.socket.api.node.find_child(route), _SOCKET_ROUTE)
     _stays(stack.queue.dead, _DEAD_LETTERS)
-    _stays(stack.node.find_child("Jobs"), _EVENT_SOURCE)
+    for source in ("Jobs", "DeadLetters"):
+        _stays(stack.node.find_child(source), _EVENT_SOURCE)
     _stays(stack.node.find_child("EachMinute"), _CLOCK)
     _stays(stack.web.files, _FILES)
     _stays(stack.web.distribution, _DISTRIBUTION)

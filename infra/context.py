@@ -4,8 +4,10 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit
+
+from playbyplay.settings import DoubleText
 
 _HOSTS = ("localhost", "127.0.0.1")  # where plain http is admitted
 _CLI = ("acknowledged-issue-numbers", "cli-telemetry", "notices")  # what the CDK's own commands write
@@ -44,6 +46,10 @@ class Context:
         reserved: Lambda concurrency set aside for the runner, 0 for none.
         rate: frames a second that the socket takes from all clients.
         burst: frames it takes at once.
+        double_text: what becomes of a message while an earlier one of its thread is answered: `queue`, `reject` or
+            `interrupt`.
+        open_runs: how many runs of one user may be open, those that wait included.
+        messages_per_minute: how many messages of one user are accepted.
         keep_data: whether runs and journal outlive the stack.
         account_logs: whether the stack gives API Gateway its account-wide right to write logs.
     """
@@ -68,6 +74,9 @@ class Context:
     reserved: int = 0
     rate: int = 1000
     burst: int = 2000
+    double_text: DoubleText = "queue"
+    open_runs: int = 64
+    messages_per_minute: int = 120
     keep_data: bool = True
     account_logs: bool = True
 
@@ -93,6 +102,9 @@ class Context:
         _between("concurrency", self.concurrency, 2, 1000)  # Lambda's own bounds of MaximumConcurrency
         _between("rate", self.rate, 1, 100_000)
         _between("burst", self.burst, 1, 100_000)
+        _among("double_text", self.double_text, get_args(DoubleText))
+        _between("open_runs", self.open_runs, 1, 1000)
+        _between("messages_per_minute", self.messages_per_minute, 1, 100_000)
         if self.reserved and self.reserved < self.concurrency:
             raise BadContext(
                 "reserved must be 0 or at least concurrency, or the queue hands out jobs that nobody may run."

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from aws_cdk import Aws
 from aws_cdk.aws_iam import PolicyStatement
+from aws_cdk.aws_sqs import Queue
 
 from infra.gateway import SocketApi
 from infra.queue import JobQueue
 from infra.storage import Storage
-from playbyplay.adapters.tables import OPEN_BY_AGE, OPEN_BY_CHECK, ticket_key
+from playbyplay.adapters.tables import BACKLOG, ENDING_SESSIONS, OPEN_BY_AGE, OPEN_BY_CHECK, ticket_key
 
 _TELL = ("GetItem", "UpdateItem", "DeleteItem", "Query")  # a fan-out reads, marks and forgets connections
 
@@ -33,7 +34,7 @@ class Grants:
 
     def authorizer(self) -> list[PolicyStatement]:
         """Mark tickets as used."""
-        return [self._tickets("UpdateItem")]
+        return [self._under(ticket_key("*"), "UpdateItem")]
 
     def connect(self) -> list[PolicyStatement]:
         """Keep and forget connections."""
@@ -41,7 +42,7 @@ class Grants:
 
     def ticket(self) -> list[PolicyStatement]:
         """Keep tickets."""
-        return [self._tickets("PutItem")]
+        return [self._under(ticket_key("*"), "PutItem")]
 
     def message(self) -> list[PolicyStatement]:
         """Accept messages, answer from the store, send jobs and frames."""
@@ -50,7 +51,7 @@ class Grants:
             _items(f"{self._runs}/index/{OPEN_BY_AGE}", "Query"),
             _items(self.storage.journal.table_arn, "PutItem", "Query"),
             _items(self.storage.connections.table_arn, *_TELL, "PutItem"),
-            self._jobs("SendMessage"),
+            _messages(self.queue.jobs, "SendMessage"),
             *self._posts("POST", "DELETE"),
         ]
 
@@ -60,19 +61,22 @@ class Grants:
             _items(self._runs, "GetItem", "BatchGetItem", "UpdateItem", "Query"),
             _items(self.storage.journal.table_arn, "PutItem", "Query"),
             _items(self.storage.connections.table_arn, *_TELL),
-            self._jobs(*_CONSUME, "SendMessage"),
+            _messages(self.queue.jobs, *_CONSUME, "ChangeMessageVisibility", "SendMessage"),
             *self._posts("POST"),
             *self._secrets(),
         ]
 
     def watchdog(self) -> list[PolicyStatement]:
-        """Look at every open run, settle, send again, close what outlived its session, clear the journal."""
+        """Look at open runs, settle, end and send them; close what outlived its session; take dead letters."""
         return [
             _items(self._runs, "GetItem", "BatchGetItem", "UpdateItem", "Query"),
             _items(f"{self._runs}/index/{OPEN_BY_CHECK}", "Query"),
-            _items(self.storage.journal.table_arn, "PutItem", "DeleteItem", "Query"),
+            self._under(BACKLOG, "PutItem"),
+            _items(self.storage.journal.table_arn, "PutItem", "Query"),
             _items(self.storage.connections.table_arn, *_TELL),
-            self._jobs("SendMessage"),
+            _items(f"{self.storage.connections.table_arn}/index/{ENDING_SESSIONS}", "Query"),
+            _messages(self.queue.jobs, "SendMessage"),
+            _messages(self.queue.dead, *_CONSUME),
             *self._posts("POST", "DELETE"),
         ]
 
@@ -80,14 +84,12 @@ class Grants:
     def _runs(self) -> str:
         return self.storage.runs.table_arn
 
-    def _tickets(self, *actions: str) -> PolicyStatement:
+    def _under(self, partition: str, *actions: str) -> PolicyStatement:
+        """Give a right to one kind of item of `runs`."""
         statement = _items(self._runs, *actions)
         # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
-        statement.add_condition("ForAllValues:StringLike", {"dynamodb:LeadingKeys": [ticket_key("*")]})
+        statement.add_condition("ForAllValues:StringLike", {"dynamodb:LeadingKeys": [partition]})
         return statement
-
-    def _jobs(self, *actions: str) -> PolicyStatement:
-        return PolicyStatement(actions=[f"sqs:{one}" for one in actions], resources=[self.queue.jobs.queue_arn])
 
     def _posts(self, *methods: str) -> Iterator[PolicyStatement]:
         stage = f"{self.socket.api.api_id}/{self.socket.stage.stage_name}"
@@ -103,9 +105,12 @@ class Grants:
             yield PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[name])
 
 
-# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: what an event source needs, and our own
-# shortening of a job's visibility.
-_CONSUME = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: what an event source needs.
+_CONSUME = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+
+
+def _messages(queue: Queue, *actions: str) -> PolicyStatement:
+    return PolicyStatement(actions=[f"sqs:{one}" for one in actions], resources=[queue.queue_arn])
 
 
 def _items(table_or_index: str, *actions: str) -> PolicyStatement:

@@ -32,6 +32,10 @@ MESSAGE_ERRORS: Final = "MessageErrors"
 THROTTLES: Final = "Throttles"
 OVERDUE_RUNS: Final = "OverdueRuns"
 POISONED_JOBS: Final = "PoisonedJobs"
+WATCHDOG_ERRORS: Final = "WatchdogErrors"
+
+# What is found of a dead letter, as `watchdog/look.py` tells it, and of one that is no job.
+FINDINGS: Final = ("sent", "ended", "settled", "over", "held", "waits", "taken", "unreadable", "malformed")
 
 _MINUTE = Duration.minutes(1)
 
@@ -51,17 +55,23 @@ class Monitoring(Construct):
         stage: WebSocketStage,
     ) -> None:
         super().__init__(scope, name)
-        runner, message = functions["agent_runner"], functions["message"]
-        dead_letters = dead.metric_approximate_number_of_messages_visible(period=_MINUTE, statistic="Maximum")
+        runner, message, watchdog = functions["agent_runner"], functions["message"], functions["watchdog"]
+        # Those in somebody's hands too: a letter that fails again and again is nowhere else for most of the time. Not
+        # the age of the oldest: SQS leaves out there what was received three times.
+        dead_letters = {
+            "visible": dead.metric_approximate_number_of_messages_visible(period=_MINUTE, statistic="Maximum"),
+            "hidden": dead.metric_approximate_number_of_messages_not_visible(period=_MINUTE, statistic="Maximum"),
+        }
         oldest = jobs.metric_approximate_age_of_oldest_message(period=_MINUTE, statistic="Maximum")
         throttles = {each: function.metric_throttles(period=_MINUTE) for each, function in functions.items()}
 
         self._alarm(
             DEAD_LETTERS,
-            dead_letters,
+            _sum(dead_letters),
             0,
-            1,
-            "A job was given up by the queue. Look at the run that its body names: the journal says how far it came.",
+            15,
+            "Dead letters stay: the watchdog fails to look at them, see its errors and its log. Each comes again until "
+            "it is looked at, for ten days at the least; the run that its body names waits meanwhile.",
         )
         # Not the age of the oldest: a job that is worked on counts there, and a long run is healthy.
         self._alarm(
@@ -97,17 +107,31 @@ class Monitoring(Construct):
             OVERDUE_RUNS,
             _ours("OverdueRuns", "Maximum", service="watchdog"),
             0,
-            3,
-            "Accepted messages are heard of no more: their jobs are lost. Their runs are in the index open_by_check; "
-            "send a job for each to the queue.",
+            4,
+            "Sweep after sweep finds runs that nobody was heard of. It sends their jobs again, so either the runners "
+            "fall (see RunnerErrors), or are too few (raise the context value concurrency), or the queue loses jobs.",
         )
         self._alarm(
             POISONED_JOBS,
-            _sum({why: _ours("JobDropped", reason=why) for why in ("malformed", "unknown")}),
+            _sum(
+                {
+                    "malformed": _ours("JobDropped", reason="malformed"),
+                    "unknown": _ours("JobDropped", reason="unknown"),
+                    "letter": _ours("DeadLetter", service="watchdog", finding="malformed"),
+                }
+            ),
             0,
             1,
             "The queue held what is no job, or one of a run that does not exist; it was dropped. Somebody else may "
             "send to the queue.",
+        )
+        self._alarm(
+            WATCHDOG_ERRORS,
+            watchdog.metric_errors(period=_MINUTE),
+            0,
+            3,
+            "The watchdog fails or runs out of time. Until it is mended nobody notices a job that is lost, and its run "
+            "waits.",
         )
         Dashboard(
             self,
@@ -117,7 +141,7 @@ class Monitoring(Construct):
                 [
                     _graph("Socket", [_socket(api, stage, each) for each in ("ConnectCount", "MessageCount")]),
                     _graph("Socket errors", [_socket(api, stage, each) for each in _SOCKET_ERRORS]),
-                    _graph("Jobs waiting", [jobs.metric_approximate_number_of_messages_visible(), dead_letters]),
+                    _graph("Jobs waiting", [jobs.metric_approximate_number_of_messages_visible()]),
                     _graph("Oldest job, seconds", [oldest]),
                 ],
                 [
@@ -134,6 +158,14 @@ class Monitoring(Construct):
                     _graph("Trouble of runs", [_ours(each) for each in ("Takeovers", "RunCrashed")]),
                     _graph("Messages", [_ours("MessageAccepted", service="message")]),
                     _graph("Overdue runs", [_ours("OverdueRuns", "Maximum", service="watchdog")]),
+                ],
+                [
+                    _graph("Jobs sent again", [_ours("JobSentAgain", service="watchdog")]),
+                    _graph("Dead letters", list(dead_letters.values())),
+                    _graph(
+                        "Dead letters, what was found",
+                        [_ours("DeadLetter", service="watchdog", finding=each) for each in FINDINGS],
+                    ),
                 ],
             ],
         )
@@ -160,8 +192,8 @@ def _socket(api: WebSocketApi, stage: WebSocketStage, name: str) -> Metric:
     return Metric(namespace="AWS/ApiGateway", metric_name=name, dimensions_map=where, statistic="Sum", period=_MINUTE)
 
 
-def _ours(name: str, statistic: str = "Sum", *, service: str = "agent_runner", reason: str = "") -> Metric:
-    dimensions = {"service": service} | ({"reason": reason} if reason else {})
+def _ours(name: str, statistic: str = "Sum", *, service: str = "agent_runner", **dimension: str) -> Metric:
+    dimensions = {"service": service} | dimension
     return Metric(namespace=NAMESPACE, metric_name=name, dimensions_map=dimensions, statistic=statistic, period=_MINUTE)
 
 

@@ -30,6 +30,8 @@ from playbyplay.settings import (
 
 NAME = "Playbyplay"
 _SCRIPTED = "scripted"
+_LETTERS = 5  # a call; each may end a run and tell whoever watches it, in a few seconds
+_LETTER_READERS = 2  # Lambda's least; nobody waits for a dead letter
 
 
 class PlaybyplayStack(Stack):
@@ -119,6 +121,9 @@ class PlaybyplayStack(Stack):
                 connections_table=connections,
                 queue_url=queue,
                 callback_url=callback,
+                double_text=self._context.double_text,
+                open_runs=self._context.open_runs,
+                messages_per_minute=self._context.messages_per_minute,
             ),
             runner=RunnerSettings(
                 runs_table=runs,
@@ -149,7 +154,7 @@ class PlaybyplayStack(Stack):
             replies=self._context.platform != "host",
         )
         self.tickets.route(ticket=functions.ticket, issuer=provider.issuer, audience=provider.audience)
-        # Not the event source of the library: it grants a right more than the runner's role is to have.
+        # Not the event source of the library: it grants rights of its own choice.
         EventSourceMapping(
             self,
             "Jobs",
@@ -158,6 +163,15 @@ class PlaybyplayStack(Stack):
             batch_size=1,  # one run a call: a run that fails takes no other with it
             report_batch_item_failures=True,
             max_concurrency=self._context.concurrency,
+        )
+        EventSourceMapping(
+            self,
+            "DeadLetters",
+            target=functions.watchdog,
+            event_source_arn=self.queue.dead.queue_arn,
+            batch_size=_LETTERS,
+            report_batch_item_failures=True,
+            max_concurrency=_LETTER_READERS,
         )
 
     def _schedule(self) -> None:

@@ -42,9 +42,15 @@ class Storage(Construct):
             projection_type=ProjectionType.INCLUDE,
             non_key_attributes=list(tables.CHECK_SHOWS),
         )
+        by_end = GlobalSecondaryIndexPropsV2(
+            index_name=tables.ENDING_SESSIONS,
+            partition_key=Attribute(name=tables.SESSION_SHARD, type=AttributeType.STRING),
+            sort_key=Attribute(name=tables.SESSION_ENDS, type=AttributeType.NUMBER),
+            projection_type=ProjectionType.KEYS_ONLY,
+        )
         self.runs = self._table("Runs", kept, restorable=True, local=[by_age], across=[by_check])
         self.journal = self._table("Journal", kept, restorable=True)
-        self.connections = self._table("Connections", RemovalPolicy.DESTROY, restorable=False)
+        self.connections = self._table("Connections", RemovalPolicy.DESTROY, restorable=False, across=[by_end])
 
     def _table(
         self,

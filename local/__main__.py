@@ -33,19 +33,21 @@ async def _serve(settings: LocalSettings) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     tune()
-    _greet(server)
+    _greet(server, faults=settings.faults)
     await stopped.wait()
     print("\nStopping; open runs go on at the next start.", flush=True)
     await server.stop()
     return 0
 
 
-def _greet(server: Server) -> None:
+def _greet(server: Server, *, faults: bool) -> None:
     print(f"Playbyplay is at http://{HOST}:{server.port}  (socket: ws://{HOST}:{server.port}/ws)")
     if server.model_name == "scripted":
         print("No OPENAI_API_KEY: the scripted model answers. Its tools are real, its words follow rules.")
     else:
         print(f"Model: {server.model_name}")
+    if faults:
+        print("The fault switch is there: in the page, and as .venv/bin/playbyplay faults")
     if server.waiting_jobs:
         print(f"Going on with {server.waiting_jobs} accepted run(s) of the last time.")
     print("Ctrl-C ends it.", flush=True)

@@ -14,43 +14,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from local.schema import prepare
 from playbyplay.errors import OutcomeUnknown, PlaybyplayError, StoreUnavailable
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 MAX_BATCH = 128
 LINGER_S = 0.005  # how long writes that nobody waits for may stay unflushed
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS runs (
-    user TEXT NOT NULL, run_id TEXT NOT NULL, thread_id TEXT NOT NULL, turn INTEGER NOT NULL,
-    client_message_id TEXT, content_digest TEXT NOT NULL, created_ms INTEGER NOT NULL, deadline_ms INTEGER NOT NULL,
-    status TEXT NOT NULL, owner TEXT, lease_until_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,
-    cancel INTEGER NOT NULL,
-    PRIMARY KEY (user, run_id)
-) WITHOUT ROWID;
-CREATE UNIQUE INDEX IF NOT EXISTS runs_by_message ON runs (user, client_message_id)
-    WHERE client_message_id IS NOT NULL;
-CREATE UNIQUE INDEX IF NOT EXISTS runs_by_turn ON runs (user, thread_id, turn);
-CREATE INDEX IF NOT EXISTS open_runs ON runs (user, created_ms) WHERE status IN ('queued', 'running');
-CREATE INDEX IF NOT EXISTS open_turns ON runs (user, thread_id, turn) WHERE status IN ('queued', 'running');
-CREATE TABLE IF NOT EXISTS threads (
-    user TEXT NOT NULL, thread_id TEXT NOT NULL, next_turn INTEGER NOT NULL, PRIMARY KEY (user, thread_id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS journal (
-    user TEXT NOT NULL, run_id TEXT NOT NULL, pos INTEGER NOT NULL, epoch INTEGER NOT NULL, token TEXT NOT NULL,
-    last_seq INTEGER NOT NULL, entries TEXT NOT NULL,
-    PRIMARY KEY (user, run_id, pos)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS connections (
-    connection_id TEXT PRIMARY KEY, user TEXT NOT NULL, opened_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
-    lagging INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS connections_by_user ON connections (user, opened_ms);
-CREATE TABLE IF NOT EXISTS tickets (
-    digest TEXT PRIMARY KEY, user TEXT NOT NULL, origin TEXT, expires_ms INTEGER NOT NULL,
-    session_expires_ms INTEGER NOT NULL
-) WITHOUT ROWID;
-"""
 
 
 class _Write:
@@ -98,7 +68,7 @@ class Database:
         self._commits: queue.SimpleQueue[bool] = queue.SimpleQueue()
         try:
             self._writer = _open(path)
-            self._writer.executescript(_SCHEMA)
+            prepare(self._writer)
             self._reader = _open(path)
         except sqlite3.Error as error:
             raise StoreUnavailable(f"cannot open the database: {error}") from error

@@ -1,6 +1,8 @@
 """The sockets of this process, as the Gateway port sees them."""
 
 import asyncio
+import socket as sockets
+import struct
 
 from aiohttp import WSCloseCode, web
 
@@ -8,6 +10,7 @@ from playbyplay.errors import ConnectionGone, PostFailed
 
 # One more frame stays below the 64 KiB at which asyncio makes a writer wait, so a post never waits.
 MAX_UNSENT_BYTES = 36 * 1024
+_NO_FAREWELL = struct.pack("ii", 1, 0)  # struct linger: on, 0 s; closing then sends RST
 
 
 class SocketGateway:
@@ -46,6 +49,15 @@ class SocketGateway:
         found = self._sockets.get(connection_id)
         if found is not None and not found[0].closed:
             await found[0].close(code=code, message=reason, drain=False)
+
+    def cut(self, connection_id: str) -> bool:
+        """Tear a connection off with a TCP reset; return whether it was there."""
+        found = self._sockets.get(connection_id)
+        if found is None or found[1].is_closing():
+            return False
+        found[1].get_extra_info("socket").setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, _NO_FAREWELL)
+        found[1].abort()
+        return True
 
     async def close_all(self, code: int, reason: bytes) -> None:
         """Close every socket."""

@@ -10,6 +10,9 @@ from agent_runner.supervisor import Supervisor
 from agent_runner.tool_executor import ToolExecutor
 from connect.admission import Admission, Attendance
 from local.database import Database
+from local.fault_face import FaultFace
+from local.fault_ports import DoublingQueue, FreezableModel, LossyGateway, MortalTools
+from local.fault_switch import FaultSwitch
 from local.gateway import SocketGateway
 from local.http import LOCAL_USER, HttpFace
 from local.quota import LocalQuota
@@ -20,6 +23,7 @@ from local.sqlite_connection_store import SqliteConnectionStore
 from local.sqlite_journal import SqliteJournal
 from local.sqlite_run_store import SqliteRunStore
 from local.sqlite_ticket_store import SqliteTicketStore
+from local.watchdog import News, Watchdog
 from local.worker import Worker
 from message.accept import Accept
 from message.answer import Answer
@@ -32,9 +36,11 @@ from playbyplay.adapters.system import SystemClock, SystemIds
 from playbyplay.domain.timing import ONE_MACHINE, Timing
 from playbyplay.notifier import Notifier
 from playbyplay.observability import JsonLog
-from playbyplay.ports import Clock, Ids, Log
+from playbyplay.ports import Clock, Gateway, Ids, Limits, Log, RunQueue
 from playbyplay.settlement import Settlement
 from playbyplay.tickets import Doors, Tickets
+from watchdog.look import Look
+from watchdog.sweep import Sweep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +54,8 @@ class Parts:
     ids: Ids | None = None
     log: Log | None = None
     budget: Budget | None = None
+    queue: LocalRunQueue | None = None
+    gateway: SocketGateway | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class Home:
     connections: SqliteConnectionStore
     gateway: SocketGateway
     worker: Worker
+    watchdog: Watchdog
     face: HttpFace
     log: Log
 
@@ -79,12 +88,22 @@ def build(
     """
     clock, ids, timing = parts.clock or SystemClock(), parts.ids or SystemIds(), parts.timing
     log = parts.log or JsonLog(clock)
-    journal, runs, queue = SqliteJournal(database), SqliteRunStore(database), LocalRunQueue()
-    connections, gateway, quota = SqliteConnectionStore(database), SocketGateway(), LocalQuota(settings)
+    journal, runs = SqliteJournal(database), SqliteRunStore(database, clock, timing)
+    queue, gateway = parts.queue or LocalRunQueue(), parts.gateway or SocketGateway()
+    connections, quota = SqliteConnectionStore(database), LocalQuota(settings)
+    posts: Gateway = gateway
+    jobs: RunQueue = queue
+    resources = {"database": str(shop)}
+    tools = ToolExecutor(resources=resources, clock=clock, log=log)
+    switch: FaultSwitch | None = None
+    if settings.faults:
+        switch = FaultSwitch(connections=connections, sockets=gateway, clock=clock, log=log)
+        posts, jobs, model = LossyGateway(gateway, switch), DoublingQueue(queue, switch), FreezableModel(model, switch)
+        tools = MortalTools(resources=resources, clock=clock, log=log, switch=switch)
     notifier = Notifier(
-        journal=journal, connections=connections, gateway=gateway, clock=clock, ids=ids, log=log, timing=timing
+        journal=journal, connections=connections, gateway=posts, clock=clock, ids=ids, log=log, timing=timing
     )
-    settlement = Settlement(runs=runs, queue=queue, notifier=notifier, clock=clock, log=log)
+    settlement = Settlement(runs=runs, queue=jobs, notifier=notifier, clock=clock, log=log)
     supervisor = Supervisor(
         runs=runs,
         journal=journal,
@@ -92,7 +111,7 @@ def build(
         settlement=settlement,
         cancels=runs,
         engine=Engine(parts.registry or Registry.discover(), parts.budget or Budget()),
-        tools=ToolExecutor(resources={"database": str(shop)}, clock=clock, log=log),
+        tools=tools,
         model=model,
         clock=clock,
         ids=ids,
@@ -100,25 +119,67 @@ def build(
         timing=timing,
     )
     present = Presence(connections=connections, gateway=gateway, clock=clock)
+    cancel = Cancel(runs=runs, journal=journal, settlement=settlement, clock=clock, ids=ids, timing=timing)
     dispatch = Dispatch(
-        accept=Accept(runs=runs, queue=queue, notifier=notifier, clock=clock, ids=ids, log=log, timing=timing),
-        resume=Resume(runs=runs, journal=journal, connections=connections, present=present, notifier=notifier),
-        cancel=Cancel(runs=runs, journal=journal, settlement=settlement, clock=clock, ids=ids, timing=timing),
+        accept=Accept(
+            runs=runs,
+            queue=jobs,
+            backlog=queue,
+            notifier=notifier,
+            cancel=cancel,
+            clock=clock,
+            ids=ids,
+            log=log,
+            timing=timing,
+            limits=Limits(open_runs=settings.open_runs, messages_per_minute=settings.user_messages_per_minute),
+            double_text=settings.double_text,
+        ),
+        resume=Resume(
+            runs=runs,
+            journal=journal,
+            connections=connections,
+            present=present,
+            notifier=notifier,
+            settlement=settlement,
+        ),
+        cancel=cancel,
         answer=Answer(journal=journal),
-        ping=Ping(runs=runs, journal=journal, present=present),
+        ping=Ping(runs=runs, journal=journal, connections=connections, present=present),
         quota=quota,
         clock=clock,
         log=log,
     )
+    look = Look(
+        runs=runs,
+        journal=journal,
+        queue=queue,
+        overdue=runs,
+        settlement=settlement,
+        clock=clock,
+        ids=ids,
+        log=log,
+        timing=timing,
+    )
+    sweep = Sweep(overdue=runs, look=look, connections=connections, gateway=gateway, clock=clock, log=News(log))
     doors = Doors(origins=frozenset({f"http://{host}:{port}", f"http://localhost:{port}"}), guest=LOCAL_USER)
     tickets = Tickets(doors=doors, store=SqliteTicketStore(database, clock), clock=clock, ids=ids)
     rules = SocketRules(settings=settings, dispatch=dispatch, gateway=gateway, quota=quota, ids=ids, log=log)
+    worker = Worker(
+        queue=queue,
+        supervisor=supervisor,
+        log=log,
+        visibility_s=timing.visibility_s,
+        concurrent_runs=settings.concurrent_runs,
+    )
+    if switch is not None:
+        switch.command(worker)
     return Home(
         runs=runs,
         queue=queue,
         connections=connections,
         gateway=gateway,
-        worker=Worker(queue=queue, supervisor=supervisor, log=log, concurrent_runs=settings.concurrent_runs),
+        worker=worker,
+        watchdog=Watchdog(sweep=sweep, log=log, every_s=timing.sweep_s),
         face=HttpFace(
             settings=settings,
             tickets=tickets,
@@ -127,6 +188,7 @@ def build(
             gateway=gateway,
             rules=rules,
             model_name=model.name,
+            faults=FaultFace(switch=switch, doors=doors, user=LOCAL_USER) if switch is not None else None,
         ),
         log=log,
     )

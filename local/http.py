@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import WSCloseCode, web
 
 from connect.admission import Admission, Attendance
+from local.fault_face import FaultFace
 from local.gateway import SocketGateway
 from local.settings import LocalSettings
 from local.socket import Connection, SocketRules, new_socket
@@ -42,6 +43,7 @@ class HttpFace:
 
     Args:
         model_name: shown by the page, so that nobody takes the scripted model for more than it is.
+        faults: the fault switch, where it was asked for.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class HttpFace:
         gateway: SocketGateway,
         rules: SocketRules,
         model_name: str,
+        faults: FaultFace | None = None,
     ) -> None:
         self._settings = settings
         self._tickets = tickets
@@ -62,6 +65,7 @@ class HttpFace:
         self._gateway = gateway
         self._rules = rules
         self._model_name = model_name
+        self._faults = faults
         self._assets = {path.name: path for path in _PAGE.iterdir() if path.suffix in _TYPES}
         self._connects: dict[str, SlidingWindow] = {}
 
@@ -73,6 +77,8 @@ class HttpFace:
         app.router.add_get("/config.json", self._config)
         app.router.add_post("/ticket", self._ticket)
         app.router.add_route("*", "/ws", self._socket)
+        if self._faults is not None:
+            self._faults.add_to(app)
         return app
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
@@ -84,7 +90,9 @@ class HttpFace:
         )
 
     async def _config(self, _request: web.Request) -> web.StreamResponse:
-        config = {"model": self._model_name, "socket": "/ws", "ticket": "/ticket", "v": 1}
+        config: dict[str, str | int] = {"model": self._model_name, "socket": "/ws", "ticket": "/ticket", "v": 1}
+        if self._faults is not None:
+            config["faults"] = True
         return web.json_response(config, headers=SECURITY_HEADERS)
 
     async def _ticket(self, request: web.Request) -> web.StreamResponse:

@@ -64,8 +64,8 @@ class Server:
             for job in left:
                 await home.queue.send(job)
             self.waiting_jobs = len(left)
-            working = asyncio.create_task(home.worker.work())
-            closing.push_async_callback(_end, working)
+            for endless in (home.worker.work(), home.watchdog.watch()):
+                closing.push_async_callback(_end, asyncio.create_task(endless))
             home.log.event("server_started", port=self.port, model=self.model_name, waiting_jobs=self.waiting_jobs)
             closing.callback(home.log.event, "server_stopped")
             self._closing = closing.pop_all()

@@ -15,6 +15,7 @@ from local.quota import LocalQuota
 from local.settings import LocalSettings
 from message.caller import Caller
 from message.dispatch import Dispatch
+from message.violations import VIOLATIONS
 from playbyplay.domain.connection import MAX_VIOLATIONS, VIOLATION_WINDOW_S, SlidingWindow
 from playbyplay.errors import PostError, PostFailed
 from playbyplay.ports import Ids, Log
@@ -23,21 +24,6 @@ from playbyplay.protocol.replies import MessageRejected, Reply
 
 REPLY_TRIES, REPLY_PAUSE_S = 200, 0.01  # 2 s in all
 MAX_MESSAGE_BYTES = 32 * 1024  # API Gateway's limit of one frame; it takes 128 KB in several
-_VIOLATIONS = frozenset(
-    {
-        "bad_json",
-        "duplicate_key",
-        "too_deep",
-        "too_large",
-        "bad_encoding",
-        "unknown_type",
-        "unknown_field",
-        "missing_field",
-        "bad_type",
-        "bad_value",
-        "unsupported_version",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +116,7 @@ class Connection:
 
     async def _tolerate(self, reply: Reply | None) -> bool:
         """Count a violation; the tenth in a minute ends the connection."""
-        if not isinstance(reply, MessageRejected) or reply.code not in _VIOLATIONS:
+        if not isinstance(reply, MessageRejected) or reply.code not in VIOLATIONS:
             return True
         if self._violations.wait_s(asyncio.get_running_loop().time()) <= 0:
             return True

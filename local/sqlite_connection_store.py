@@ -4,6 +4,8 @@ No connection outlives the process and no other process writes the table, so it 
 what memory says is what the table says.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from local.database import Database
@@ -12,6 +14,8 @@ from playbyplay.domain.connection import MAX_PER_USER, Session, Subscriber
 _INSERT = "INSERT INTO connections (connection_id, user, opened_ms, expires_ms, lagging) VALUES (?, ?, ?, ?, 0)"
 _DELETE = "DELETE FROM connections WHERE connection_id = ?"
 _MARK = "UPDATE connections SET lagging = ? WHERE connection_id = ?"
+_RECEIVE = "UPDATE connections SET receipts = ? WHERE connection_id = ?"
+_OUTLIVED = "SELECT connection_id FROM connections WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?"
 
 
 class SqliteConnectionStore:
@@ -60,6 +64,20 @@ class SqliteConnectionStore:
         mine = self._subscribers[user]
         mine[connection_id] = replace(mine[connection_id], lagging=lagging)
         await self._database.apply(lambda connection: connection.execute(_MARK, (lagging, connection_id)).rowcount)
+
+    async def receive(self, connection_id: str, cursors: Mapping[str, int]) -> None:
+        """Note a connection's receipts; a ping that says nothing new writes nothing."""
+        user = self._users.get(connection_id)
+        if user is None or self._subscribers[user][connection_id].receipts == cursors:
+            return
+        mine, receipts = self._subscribers[user], dict(cursors)
+        mine[connection_id] = replace(mine[connection_id], receipts=receipts)
+        row = (json.dumps(receipts, separators=(",", ":")), connection_id)
+        await self._database.apply(lambda connection: connection.execute(_RECEIVE, row).rowcount)
+
+    async def outlived(self, *, now_ms: int, limit: int) -> list[str]:
+        """Return connections whose session is over, as far as the disk knows."""
+        return [connection_id for (connection_id,) in self._database.read(_OUTLIVED, (now_ms, limit))]
 
     async def _delete(self, connection_id: str) -> None:
         await self._database.apply(lambda connection: connection.execute(_DELETE, (connection_id,)).rowcount)

@@ -12,7 +12,7 @@ from playbyplay.domain.derivation import AskModel, CallTool, CloseDelegation, Me
 from playbyplay.domain.journal import History
 from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import Timing
-from playbyplay.errors import RunError
+from playbyplay.domain.verdict import too_late
 from playbyplay.ports import MAX_HOPS, Job, Receipt
 
 Work: TypeAlias = AskModel | CallTool | CloseDelegation
@@ -65,7 +65,7 @@ class TimeLimit:
         if working and self._left_s() >= self._timing.let_go_s:
             return False
         if self._hops >= MAX_HOPS:
-            raise RunError("deadline_exceeded", "The run took too long.")
+            raise too_late()
         return True
 
     def _left_s(self) -> float:

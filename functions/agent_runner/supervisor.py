@@ -20,10 +20,11 @@ from playbyplay.domain.derivation import (
     CloseDelegation,
     Finish,
 )
-from playbyplay.domain.ending import answer_of, started_ms
+from playbyplay.domain.ending import started_ms
 from playbyplay.domain.journal import Entry, History
 from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import Timing
+from playbyplay.domain.verdict import cancelled, is_late, too_late, verdict
 from playbyplay.errors import Demoted, OutcomeUnknown, RunError, StoreUnavailable
 from playbyplay.notifier import Notifier
 from playbyplay.ports import Acquired, CancelWatch, Clock, Ids, Job, Journal, Log, NotAcquired, Receipt, RunStore
@@ -127,9 +128,9 @@ class Supervisor:
             if acquired.may_wait and await self._waits_for_another(run):
                 return await self._leave(run, owned.owner)
             self._log.event("run_acquired", run_id=run.run_id, epoch=history.epoch + 1, attempts=run.attempts)
-            verdict = self._verdict(run, history)
-            if verdict is not None:
-                await self._settlement.take_and_fail(history, verdict)
+            ends = verdict(run, history, now_ms=self._clock.now_ms(), timing=self._timing)
+            if ends is not None:
+                await self._settlement.take_and_fail(history, ends)
             else:
                 owned.last_frame_s = owned.last_renewal_s = self._monotonic()
                 if not await self._own(owned):
@@ -155,19 +156,6 @@ class Supervisor:
         """Whether an earlier turn of the thread is open: whoever settles it sends this one."""
         head = await self._runs.head(run.user, run.thread_id)
         return head is not None and head.turn < run.turn
-
-    def _verdict(self, run: Run, history: History) -> RunError | None:
-        """Return why a run must end before it is owned."""
-        if run.cancel:
-            return _cancelled()
-        # The attempt that got on counts no more, but only a later owner says so in the store.
-        limit = self._timing.max_attempts * (2 if history.progressed else 1)
-        if run.attempts > limit:
-            return RunError("attempts_exhausted", "The run was tried several times and did not get through.")
-        now_ms = self._clock.now_ms()
-        if history.state.phase == "queued" and now_ms > run.created_ms + self._timing.queue_s * 1000:
-            return RunError("queue_timeout", "The message waited too long for an agent.")
-        return None
 
     async def _hand_on(self, job: Job, owned: Owned) -> None:
         """Let the next runner have the run, which goes on from the journal.
@@ -210,13 +198,12 @@ class Supervisor:
     async def _work(self, owned: Owned) -> bool:
         """Perform steps until the run has ended, or the time is up; all appends happen here, one after the other."""
         history = owned.history
-        deadline_ms = started_ms(history) + int(self._timing.run_s * 1000)
         self._watch(owned)
         pulse = Pulse(self._timing.heartbeat_s / 4, owned.news)
         try:
             while True:
-                if self._clock.now_ms() > deadline_ms and answer_of(history) is None:
-                    raise RunError("deadline_exceeded", "The run took too long.")
+                if is_late(history, self._clock.now_ms(), self._timing):
+                    raise too_late()
                 steps = self._engine.steps(history)
                 for step in steps:
                     if isinstance(step, Finish):
@@ -232,7 +219,7 @@ class Supervisor:
                 await owned.news.wait()
                 owned.news.clear()
                 if owned.is_cancelled():
-                    raise _cancelled()
+                    raise cancelled()
                 await self._collect(owned)
                 if history.state.phase == "ended":
                     return True
@@ -345,10 +332,6 @@ class Supervisor:
             task.add_done_callback(_hear)
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_S)
-
-
-def _cancelled() -> RunError:
-    return RunError("cancelled", "The run was cancelled.")
 
 
 def _hear(task: asyncio.Task[ModelResponse | ToolReport]) -> None:

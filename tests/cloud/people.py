@@ -131,12 +131,28 @@ def eventually(holds: Callable[[], object], what: str, seconds: float = TURN_S) 
         time.sleep(POLL_S)
 
 
-def queue_is_empty(deployed: Deployment) -> bool:
-    """Whether no job waits or is in somebody's hands."""
+def queue_is_empty(deployed: Deployment, name: str = "QueueUrl") -> bool:
+    """Whether nothing waits in a queue or is in somebody's hands: in that of the jobs, or in another output."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     queue = deployed.cloud.client("sqs")
-    told = queue.get_queue_attributes(QueueUrl=deployed.outputs["QueueUrl"], AttributeNames=names)["Attributes"]
+    told = queue.get_queue_attributes(QueueUrl=deployed.outputs[name], AttributeNames=names)["Attributes"]
     return all(told[name] == "0" for name in names)
+
+
+def full_name(deployed: Deployment, function: str) -> str:
+    """Return what the cloud calls a function, named as the stack names it."""
+    functions = deployed.cloud.client("lambda").list_functions()["Functions"]
+    (name,) = (one["FunctionName"] for one in functions if f"-Functions{function}" in one["FunctionName"])
+    return str(name)
+
+
+def sweep(deployed: Deployment) -> Frame:
+    """Call the watchdog as the schedule does, and return what it found."""
+    answer = deployed.cloud.client("lambda").invoke(FunctionName=full_name(deployed, "Watchdog"), Payload=b"{}")
+    told = answer["Payload"].read()
+    assert "FunctionError" not in answer, told
+    found: Frame = json.loads(told)
+    return found
 
 
 def journal(deployed: Deployment, person: Person, run_id: str) -> list[Frame]:

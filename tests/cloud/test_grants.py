@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.local_cloud_stack import Deployment
-from tests.cloud.people import Person, eventually, workers
+from tests.cloud.people import Person, eventually, sweep, workers
 
 KEY = {"pk": {"S": "U#x#RUN#y"}, "sk": {"S": "0000000000"}}
 ITEM_KEY = {"pk": {"S": "U#x"}, "sk": {"S": "RUN#y"}}
@@ -52,6 +52,19 @@ FORBIDDEN: list[tuple[str, str, str, Callable[[Deployment], dict[str, Any]]]] = 
     ("Message", "secretsmanager", "get_secret_value", lambda _: {"SecretId": "any"}),
     ("Message", "sqs", "receive_message", lambda it: {"QueueUrl": it.outputs["QueueUrl"]}),
     ("Message", "sqs", "purge_queue", lambda it: {"QueueUrl": it.outputs["QueueUrl"]}),
+    ("Watchdog", "dynamodb", "delete_item", journal_key),
+    ("Watchdog", "dynamodb", "update_item", lambda it: update(journal_key(it))),
+    ("Watchdog", "dynamodb", "scan", runs),
+    ("Watchdog", "dynamodb", "delete_item", lambda it: runs(it, Key=ITEM_KEY)),
+    ("Watchdog", "secretsmanager", "get_secret_value", lambda _: {"SecretId": "any"}),
+    ("Watchdog", "sqs", "receive_message", lambda it: {"QueueUrl": it.outputs["QueueUrl"]}),
+    (
+        "Watchdog",
+        "sqs",
+        "send_message",
+        lambda it: {"QueueUrl": it.outputs["DeadLetterQueueUrl"], "MessageBody": "x"},
+    ),
+    ("Watchdog", "sqs", "purge_queue", lambda it: {"QueueUrl": it.outputs["DeadLetterQueueUrl"]}),
     ("Connect", "dynamodb", "get_item", lambda it: runs(it, Key=ITEM_KEY)),
     ("Connect", "dynamodb", "get_item", journal_key),
     ("Connect", "sqs", "send_message", lambda it: {"QueueUrl": it.outputs["QueueUrl"], "MessageBody": "x"}),
@@ -66,8 +79,10 @@ FORBIDDEN: list[tuple[str, str, str, Callable[[Deployment], dict[str, Any]]]] = 
 
 @pytest.fixture(scope="module")
 def keys(deployed: Deployment) -> dict[str, dict[str, str]]:
-    """The keys of every function that has run."""
-    return {name: keys_of(deployed, name) for name in ("Runner", "Message", "Connect", "Authorizer", "Ticket")}
+    """The keys of every function; all have run, the watchdog at the latest now."""
+    sweep(deployed)
+    functions = ("Runner", "Message", "Connect", "Authorizer", "Ticket", "Watchdog")
+    return {name: keys_of(deployed, name) for name in functions}
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,22 @@
-"""Jobs that go wrong: a runner that is killed, a job that comes twice, a message that is no job."""
+"""Jobs that go wrong: a runner is killed, a job comes twice, is lost, is a dead letter, or is no job at all."""
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from infra.local_cloud_stack import Deployment
 from playbyplay.adapters.sqs_run_queue import job_body
 from playbyplay.ports import Job
-from tests.cloud.people import Person, eventually, journal, queue_is_empty, workers
+from tests.cloud.people import Person, eventually, full_name, journal, queue_is_empty, sweep, workers
 from tests.mission_critical.test_websocket_agent_events_suite import violations
 
 Newcomer = Callable[[], Person]
 MINUTE_S = 75.0  # with air
+FIRST_CHECK_S = 61.0  # of a run that nobody took; a second of air
+SCHEDULED = "EventBridge → Lambda Playbyplay-FunctionsWatchdog"
 RECOVERY_S = 75.0  # C8: the job is hidden for 45 s of them
 
 
@@ -66,28 +70,74 @@ async def test_what_is_no_job_is_dropped(deployed: Deployment, newcomer: Newcome
         run_id = await device.turn()
     assert violations(device.events(run_id)) == []
     eventually(lambda: queue_is_empty(deployed), "it is dropped")
-    dead = deployed.cloud.client("sqs").get_queue_attributes(
-        QueueUrl=deployed.outputs["DeadLetterQueueUrl"], AttributeNames=["ApproximateNumberOfMessages"]
-    )
-    assert dead["Attributes"]["ApproximateNumberOfMessages"] == "0"
+    assert queue_is_empty(deployed, "DeadLetterQueueUrl")
 
 
-def test_the_watchdog_comes_each_minute(deployed: Deployment) -> None:
-    """The schedule calls it without anybody's doing."""
-    eventually(
-        lambda: "EventBridge → Lambda Playbyplay-FunctionsWatchdog" in deployed.cloud.log.read_text(),
-        "the schedule has called it",
-        MINUTE_S,
-    )
+@contextlib.contextmanager
+def no_runner(deployed: Deployment) -> Iterator[None]:
+    """Let no job reach a runner for a while."""
+    functions = deployed.cloud.client("lambda")
+    (source,) = functions.list_event_source_mappings(FunctionName=full_name(deployed, "Runner"))["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=source["UUID"], Enabled=False)
+    try:
+        yield
+    finally:
+        functions.update_event_source_mapping(UUID=source["UUID"], Enabled=True)
+
+
+def take_job(deployed: Deployment) -> str:
+    """Take a job out of the queue, and return its body."""
+    queue, where = deployed.cloud.client("sqs"), deployed.outputs["QueueUrl"]
+    (taken,) = queue.receive_message(QueueUrl=where, WaitTimeSeconds=5)["Messages"]
+    queue.delete_message(QueueUrl=where, ReceiptHandle=taken["ReceiptHandle"])
+    return str(taken["Body"])
+
+
+async def test_a_dead_letter_of_an_open_run_brings_it_through(deployed: Deployment, newcomer: Newcomer) -> None:
+    """Its consumer sends the job again: the run completes, and the letter is gone."""
+    async with newcomer().device() as device:
+        with no_runner(deployed):
+            run_id = await device.say()
+            letter = take_job(deployed)
+        assert run_id in letter
+        deployed.cloud.client("sqs").send_message(QueueUrl=deployed.outputs["DeadLetterQueueUrl"], MessageBody=letter)
+        await device.ended(run_id)
+    assert violations(device.events(run_id)) == []
+    assert device.events(run_id)[-1]["type"] == "final_response"
+    eventually(lambda: queue_is_empty(deployed, "DeadLetterQueueUrl"), "the letter is dropped")
+
+
+def test_a_poisoned_letter_is_dropped(deployed: Deployment) -> None:
+    """It leaves the queue of dead letters, and brings no job."""
+    queue = deployed.cloud.client("sqs")
+    queue.send_message(QueueUrl=deployed.outputs["DeadLetterQueueUrl"], MessageBody="no json")
+    eventually(lambda: queue_is_empty(deployed, "DeadLetterQueueUrl"), "the letter is dropped")
+    assert queue_is_empty(deployed)
+
+
+async def test_a_lost_job_is_sent_again_and_the_schedule_comes_each_minute(
+    deployed: Deployment, newcomer: Newcomer
+) -> None:
+    """A run that nobody was heard of for a minute is sent by a sweep; meanwhile the schedule called without our doing.
+
+    The sweep is called by hand then, as the schedule's next one may be a minute off.
+    """
+    async with newcomer().device() as device:
+        with no_runner(deployed):
+            run_id = await device.say()
+            accepted_s = time.monotonic()
+            assert run_id in take_job(deployed)
+        await asyncio.to_thread(
+            eventually, lambda: SCHEDULED in deployed.cloud.log.read_text(), "the schedule has called it", MINUTE_S
+        )
+        await asyncio.sleep(accepted_s + FIRST_CHECK_S - time.monotonic())
+        assert await asyncio.to_thread(sweep, deployed)
+        await device.ended(run_id)
+    assert violations(device.events(run_id)) == []
+    assert device.events(run_id)[-1]["type"] == "final_response"
 
 
 def test_the_watchdog_looks_and_finds_nothing(deployed: Deployment) -> None:
-    """A sweep by hand with nothing to do ends well."""
-    functions = deployed.cloud.client("lambda")
-    named = [
-        one["FunctionName"]
-        for one in functions.list_functions()["Functions"]
-        if "FunctionsWatchdog" in one["FunctionName"]
-    ]
-    answer = functions.invoke(FunctionName=named[0], Payload=b"{}")
-    assert "FunctionError" not in answer, answer["Payload"].read()
+    """A sweep with nothing to do ends well."""
+    eventually(lambda: queue_is_empty(deployed), "no run is at work")
+    assert sweep(deployed) == {"overdue": 0, "findings": {}, "failed": 0, "closed": 0}

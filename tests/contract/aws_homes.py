@@ -18,6 +18,7 @@ from playbyplay.adapters.aws import Answer, Aws, Params
 from playbyplay.adapters.dynamo_cancel_watch import DynamoCancelWatch
 from playbyplay.adapters.dynamo_connection_store import DynamoConnectionStore
 from playbyplay.adapters.dynamo_journal import DynamoJournal
+from playbyplay.adapters.dynamo_overdue_runs import DynamoOverdueRuns
 from playbyplay.adapters.dynamo_run_store import DynamoRunStore
 from playbyplay.adapters.dynamo_ticket_store import DynamoTicketStore
 from playbyplay.adapters.sqs_run_queue import SqsRunQueue, read_job
@@ -31,6 +32,7 @@ from tests.fakes.log import FakeLog
 T = TypeVar("T")
 Fault: TypeAlias = Literal["throttled", "lost", "unanswered"]
 Meets: TypeAlias = Fault | ClientError | Answer | Callable[[], Awaitable[object]] | None
+_READS = frozenset({"get_item", "batch_get_item", "query"})
 _LOOK_EVERY_S = 0.02  # at a run for its cancel; two seconds in the product
 
 
@@ -39,7 +41,8 @@ class FaultyAws(Aws):
 
     Attributes:
         calls: operation and parameters of every call, in order.
-        fault: what every call meets; `lost` has no effect and `unanswered` has it, and neither is answered.
+        fault: what every call meets; `lost` has no effect and `unanswered` has it, and neither is answered. Reads
+            meet only what is not about an outcome.
     """
 
     def __init__(self, log: FakeLog, endpoints: Mapping[str, str]) -> None:
@@ -54,7 +57,8 @@ class FaultyAws(Aws):
 
     async def call(self, service: str, operation: str, params: Params) -> Answer:
         self.calls.append((operation, params))
-        meets = self.fault or (self._planned.popleft() if self._planned else None)
+        fault = None if operation in _READS and self.fault != "throttled" else self.fault
+        meets = fault or (self._planned.popleft() if self._planned else None)
         if isinstance(meets, ClientError):
             raise meets
         if isinstance(meets, dict):
@@ -103,6 +107,7 @@ class AwsHome(Home):
         self.aws = aws
         self.journal = DynamoJournal(aws, self.clock, self.stored.journal)
         self.runs = AwsRuns(aws, self.clock, self.stored)
+        self.overdue = DynamoOverdueRuns(aws, self.stored.runs)
         self.queue = SqsRunQueue(aws, self.stored.queue_url)
         self.connections = DynamoConnectionStore(aws, self.clock, self.stored.connections)
         self.tickets = DynamoTicketStore(aws, self.stored.runs)

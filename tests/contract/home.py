@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from playbyplay.ports import CancelWatch, ConnectionStore, Journal, RunQueue, RunStore, TicketStore
+from playbyplay.domain.timing import CLOUD, Timing
+from playbyplay.ports import CancelWatch, ConnectionStore, Journal, OverdueRuns, RunQueue, RunStore, TicketStore
 from tests.fakes.clock import FakeClock
 
 T = TypeVar("T")
@@ -15,10 +16,18 @@ class Runs(RunStore, CancelWatch, Protocol):
 
 
 class Home(ABC):
-    """The ports of one home."""
+    """The ports of one home.
+
+    Attributes:
+        timing: when it looks at runs.
+        clock: tells the stores the time; a test that lets time pass moves it.
+    """
+
+    timing: Timing = CLOUD
 
     journal: Journal
     runs: Runs
+    overdue: OverdueRuns
     queue: RunQueue
     connections: ConnectionStore
     tickets: TicketStore

@@ -13,6 +13,7 @@ from local.sqlite_connection_store import SqliteConnectionStore
 from local.sqlite_journal import SqliteJournal
 from local.sqlite_run_store import SqliteRunStore
 from local.sqlite_ticket_store import SqliteTicketStore
+from playbyplay.domain.timing import ONE_MACHINE
 from tests.contract.aws_homes import moto_home
 from tests.contract.home import Home
 from tests.fakes.clock import FakeClock
@@ -34,7 +35,7 @@ class FakeHome(Home):
         self._ambiguous = 0
         self.clock = FakeClock()
         self.journal = journal = FakeJournal(self._faults)
-        self.runs = FakeRunStore(journal, self._faults)
+        self.overdue = self.runs = FakeRunStore(journal, self._faults, clock=self.clock, timing=self.timing)
         self.queue = FakeRunQueue(self._faults)
         self.connections = FakeConnectionStore(self._faults)
         self.tickets = FakeTicketStore(self._faults)
@@ -55,6 +56,8 @@ class FakeHome(Home):
 class SqliteHome(Home):
     """What stands behind the ports on one machine."""
 
+    timing = ONE_MACHINE
+
     def __init__(self, folder: Path) -> None:
         self._path = folder / "playbyplay.db"
         self.clock = FakeClock()
@@ -64,7 +67,7 @@ class SqliteHome(Home):
         """Open the file and compose the ports on it."""
         self.database = Database(self._path)
         self.journal = SqliteJournal(self.database)
-        self.runs = SqliteRunStore(self.database)
+        self.overdue = self.runs = SqliteRunStore(self.database, self.clock, self.timing)
         self.queue = LocalRunQueue()
         self.connections = SqliteConnectionStore(self.database)
         self.tickets = SqliteTicketStore(self.database, self.clock)

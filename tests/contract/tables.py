@@ -1,19 +1,21 @@
 """The tables and the queue of the AWS home for a test, of the same keys and indexes as the stack's."""
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from playbyplay.adapters.aws import Aws
 from playbyplay.adapters.tables import (
     CHECK_SHOWS,
+    ENDING_SESSIONS,
     NEXT_CHECK,
     OPEN_BY_AGE,
     OPEN_BY_CHECK,
     OPEN_SHARD,
     OPEN_SINCE,
     PK,
+    SESSION_ENDS,
+    SESSION_SHARD,
     SK,
 )
 
@@ -37,11 +39,18 @@ class Stored:
             aws,
             runs,
             attributes=[open_since, open_shard, _attribute(NEXT_CHECK, "N")],
-            LocalSecondaryIndexes=[_index(OPEN_BY_AGE, PK, OPEN_SINCE)],
-            GlobalSecondaryIndexes=[_index(OPEN_BY_CHECK, OPEN_SHARD, NEXT_CHECK, CHECK_SHOWS)],
+            LocalSecondaryIndexes=[_index(OPEN_BY_AGE, PK, OPEN_SINCE, ProjectionType="ALL")],
+            GlobalSecondaryIndexes=[
+                _index(OPEN_BY_CHECK, OPEN_SHARD, NEXT_CHECK, ProjectionType="INCLUDE", NonKeyAttributes=[*CHECK_SHOWS])
+            ],
         )
         await _make(aws, journal)
-        await _make(aws, connections)
+        await _make(
+            aws,
+            connections,
+            attributes=[_attribute(SESSION_SHARD, "S"), _attribute(SESSION_ENDS, "N")],
+            GlobalSecondaryIndexes=[_index(ENDING_SESSIONS, SESSION_SHARD, SESSION_ENDS, ProjectionType="KEYS_ONLY")],
+        )
         made = await aws.call("sqs", "create_queue", {"QueueName": f"runs-{mark}"})
         return cls(runs, journal, connections, made["QueueUrl"])
 
@@ -64,6 +73,5 @@ def _keys(hash_key: str, range_key: str) -> list[dict[str, str]]:
     return [{"AttributeName": hash_key, "KeyType": "HASH"}, {"AttributeName": range_key, "KeyType": "RANGE"}]
 
 
-def _index(name: str, hash_key: str, range_key: str, shows: Sequence[str] = ()) -> dict[str, Any]:
-    projection = {"ProjectionType": "INCLUDE", "NonKeyAttributes": [*shows]} if shows else {"ProjectionType": "ALL"}
+def _index(name: str, hash_key: str, range_key: str, **projection: Any) -> dict[str, Any]:
     return {"IndexName": name, "KeySchema": _keys(hash_key, range_key), "Projection": projection}

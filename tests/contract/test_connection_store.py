@@ -1,9 +1,11 @@
 """Connections: ten for each user, the oldest gives way, and each subscribes to its own user's runs."""
 
+import asyncio
 from dataclasses import replace
 
 from playbyplay.domain.connection import MAX_PER_USER, Session, Subscriber
 from tests.contract.home import Home
+from tests.fakes.ids import uuid
 from tests.histories import OTHER, USER
 
 NOW = 1_750_000_000_000
@@ -21,6 +23,17 @@ async def opened(home: Home, count: int) -> list[str]:
     for number, name in enumerate(names):
         assert await home.connections.add(name, MINE, now_ms=NOW + number * 1000) == []
     return names
+
+
+async def outlived(home: Home, now_ms: int, *names: str) -> None:
+    """See that these connections and no others have outlived their session; what a home tells is a moment old."""
+    found = None
+    for _ in range(500):
+        found = sorted(await home.connections.outlived(now_ms=now_ms, limit=96))
+        if found == list(names):
+            break
+        await asyncio.sleep(0.01)
+    assert found == list(names)
 
 
 async def test_a_connection_subscribes_to_its_users_runs(home: Home) -> None:
@@ -108,3 +121,56 @@ async def test_marking_an_unknown_connection_adds_nothing(home: Home) -> None:
     """A connection that is gone by now is not brought back by its mark."""
     await home.connections.mark_lagging("gone", lagging=True)
     assert await home.connections.subscribers(USER) == []
+
+
+async def test_receipts_are_kept_until_the_next_ones(home: Home) -> None:
+    """The last seq a connection holds of each run; what the next ones do not name is forgotten."""
+    await home.connections.add("one", MINE, now_ms=NOW)
+    await home.connections.add("two", MINE, now_ms=NOW + 1)
+    one, two = Subscriber("one", NOW), Subscriber("two", NOW + 1)
+    for cursors in ({uuid(1): 3, uuid(2): 0}, {uuid(1): 3, uuid(2): 0}, {uuid(2): 7}, {}):
+        await home.connections.receive("one", cursors)
+        assert await home.connections.subscribers(USER) == [replace(one, receipts=cursors), two]
+
+
+async def test_receipts_and_the_lagging_mark_are_two_things(home: Home) -> None:
+    """Neither changes the other, and adding a connection again changes neither."""
+    await home.connections.add("one", MINE, now_ms=NOW)
+    await home.connections.receive("one", {uuid(1): 3})
+    await home.connections.mark_lagging("one", lagging=True)
+    await home.connections.add("one", MINE, now_ms=NOW + 9)
+    marked = Subscriber("one", NOW, lagging=True, receipts={uuid(1): 3})
+    assert await home.connections.subscribers(USER) == [marked]
+    await home.connections.mark_lagging("one", lagging=False)
+    assert await home.connections.subscribers(USER) == [replace(marked, lagging=False)]
+
+
+async def test_receipts_do_not_follow_a_later_change_of_what_was_given(home: Home) -> None:
+    """What is kept is what was said then."""
+    await home.connections.add("one", MINE, now_ms=NOW)
+    cursors = {uuid(1): 3}
+    await home.connections.receive("one", cursors)
+    cursors[uuid(1)] = 4
+    assert await home.connections.subscribers(USER) == [Subscriber("one", NOW, receipts={uuid(1): 3})]
+
+
+async def test_receipts_of_an_unknown_connection_add_nothing(home: Home) -> None:
+    """A connection that is gone by now is not brought back by its ping; one that came back holds nothing."""
+    await home.connections.receive("gone", {uuid(1): 3})
+    assert await home.connections.subscribers(USER) == []
+    await home.connections.add("one", MINE, now_ms=NOW)
+    await home.connections.receive("one", {uuid(1): 3})
+    await home.connections.remove("one")
+    await home.connections.add("one", MINE, now_ms=NOW + 5)
+    assert await home.connections.subscribers(USER) == [Subscriber("one", NOW + 5)]
+
+
+async def test_connections_whose_session_is_over_are_told(home: Home) -> None:
+    """From the last millisecond of the session on, of every user, until they are removed."""
+    for number, user in enumerate((USER, OTHER, USER)):
+        await home.connections.add(f"{number}=", Session(user, NOW + number), now_ms=NOW - 9)
+    await outlived(home, NOW - 1)
+    await outlived(home, NOW + 1, "0=", "1=")
+    assert len(await home.connections.outlived(now_ms=NOW + 9, limit=2)) <= 2
+    await home.connections.remove("0=")
+    await outlived(home, NOW + 1, "1=")

@@ -4,14 +4,15 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 
 from playbyplay.adapters.dynamo_journal import DynamoJournal
 from playbyplay.adapters.dynamo_run_store import DynamoRunStore
-from playbyplay.errors import SlotTaken, StoreUnavailable
-from playbyplay.ports import Acquired
+from playbyplay.errors import Refused, SlotTaken, StoreUnavailable
+from playbyplay.ports import Accepted, Acquired, Limits
 from tests.contract.aws_homes import AwsHome, FaultyAws, faulty_aws
 from tests.contract.test_run_store import LEASE, NOW, acceptance, accepted_turns
 from tests.fakes.ids import uuid
@@ -77,6 +78,44 @@ async def test_one_message_sent_by_many_clients_makes_one_run(cloud: AwsHome) ->
         )
     assert sum(not one.duplicate for one in made) == 1
     assert len({one.run.run_id for one in made}) == 1
+
+
+async def test_accepts_of_one_user_that_race_in_many_threads_all_succeed(cloud: AwsHome) -> None:
+    """All count in one item of the user's minute: each is counted once, and none is refused for the others."""
+    async with clients(cloud) as doors:
+        made = await asyncio.gather(
+            *(
+                store.accept(acceptance(8 * number + beside, thread_id=uuid(900 + 8 * number + beside)))
+                for number in range(5)
+                for beside, store in enumerate(stores(cloud, doors))
+            )
+        )
+    assert not any(one.duplicate for one in made)
+    assert len(await cloud.runs.open_runs(USER, limit=100)) == len(made) == 40
+    key = {"pk": {"S": f"U#{USER}"}, "sk": {"S": f"RATE#{NOW // 60_000}"}}
+    kept = await cloud.aws.call("dynamodb", "get_item", {"TableName": cloud.stored.runs, "Key": key})
+    assert kept["Item"]["accepted"] == {"N": "40"}
+
+
+async def test_accepts_that_race_for_the_last_places_get_no_more(cloud: AwsHome) -> None:
+    """Forty at once of one user who may have five open runs make five, and the others are refused."""
+    async with clients(cloud) as doors:
+        outcomes = await asyncio.gather(
+            *(
+                store.accept(
+                    replace(
+                        acceptance(8 * number + beside, thread_id=uuid(900 + 8 * number + beside)),
+                        limits=Limits(open_runs=5),
+                    )
+                )
+                for number in range(5)
+                for beside, store in enumerate(stores(cloud, doors))
+            ),
+            return_exceptions=True,
+        )
+    assert sum(isinstance(one, Accepted) for one in outcomes) == 5
+    assert {one.code for one in outcomes if isinstance(one, Refused)} == {"rate_limited"}
+    assert sum(isinstance(one, Refused) for one in outcomes) == 35
 
 
 async def test_one_of_many_clients_acquires(cloud: AwsHome) -> None:

@@ -27,6 +27,7 @@ from playbyplay.protocol.codec import decode_server_frame
 from playbyplay.protocol.events import ErrorEvent, Event, FinalResponse
 from playbyplay_client.cli import Grammar
 from playbyplay_client.client import PlaybyplayClient
+from playbyplay_client.dialer import Dialer
 from playbyplay_client.errors import CannotConnect, ConnectionLost, Rejected, RunFailed, RunLost, Unanswered
 from playbyplay_client.pace import Pace
 from playbyplay_client.run import Run
@@ -486,6 +487,50 @@ async def test_a_connection_cut_in_a_run_heals_without_gap_or_duplicate(farm: Fa
         assert [event.replay for event in events] == [None] * 3 + [True] * 4
 
 
+class Diary:
+    """Implements `playbyplay_client.observer.Observer`: what happened, in order."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, Any]] = []
+        self.again = asyncio.Event()
+
+    def opened(self, connection: int) -> None:
+        self.entries.append(("opened", connection))
+        if connection > 1:
+            self.again.set()
+
+    def closed(self, connection: int) -> None:
+        self.entries.append(("closed", connection))
+
+    def sent(self, connection: int, text: str) -> None:
+        self.entries.append((f"sent {connection}", json.loads(text)["type"]))
+
+    def received(self, connection: int, text: str) -> None:
+        self.entries.append((f"received {connection}", json.loads(text)["type"]))
+
+    def delivered(self, frame: Any) -> None:
+        self.entries.append(("delivered", frame.type))
+
+
+async def test_an_observer_is_shown_connections_frames_and_what_is_handed_on(farm: Farm) -> None:
+    """Each frame stands under the connection it passed on, and before what was made of it."""
+    diary = Diary()
+    async with Wire(farm.server.port) as wire, farm.client(wire.url, observer=diary) as client:
+        run = await within(client.send(GUARD))
+        await within(follow(run, 3))
+        wire.cut()
+        await within(diary.again.wait())
+        farm.gate.set()
+        await within(run.result())
+    said = diary.entries
+    assert said[0] == ("opened", 1)
+    assert said.index(("closed", 1)) < said.index(("opened", 2)) < said.index(("sent 2", "resume"))
+    assert ("sent 1", "agent_message") in said
+    assert said.index(("received 1", "agent_started")) < said.index(("delivered", "agent_started"))
+    assert said.index(("received 2", "final_response")) < said.index(("delivered", "final_response"))
+    assert sum(what == ("delivered", "final_response") for what in said) == 1
+
+
 async def test_the_clients_own_socket_may_be_shut_at_any_moment(farm: Farm) -> None:
     """However often the transport goes away under it, each event comes once."""
     async with farm.client() as client:
@@ -643,6 +688,7 @@ async def test_tickets_come_from_where_they_are_told_to(farm: Farm) -> None:
             run = await within(client.send(COUNT))
 
     async def fetch() -> str:
+        assert isinstance(alice, Dialer)
         return await alice._new_ticket(alice_http) or ""
 
     async with farm.client(user="alice") as helper:

@@ -20,6 +20,9 @@ FOREIGN = {
     "model": "large",
     "model_url": "https://models.example.org/v1",
     "account_logs": "0",
+    "double_text": "reject",
+    "open_runs": "9",
+    "messages_per_minute": "30",
 }
 HOST = {
     "platform": "host",

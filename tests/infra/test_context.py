@@ -3,6 +3,7 @@
 import pytest
 
 from infra.context import BadContext, Context
+from playbyplay.settings import MessageSettings
 
 OIDC = {"issuer": "https://id.example.org", "audience": "page"}
 
@@ -38,6 +39,11 @@ def test_the_cdks_own_values_are_left_alone() -> None:
         ({"concurrency": "1001"}, "concurrency takes a whole number from 2 to 1000."),
         ({"rate": "0"}, "rate takes a whole number from 1 to 100000."),
         ({"burst": "0"}, "burst takes a whole number from 1 to 100000."),
+        ({"double_text": "drop"}, "double_text takes queue or reject or interrupt."),
+        ({"open_runs": "0"}, "open_runs takes a whole number from 1 to 1000."),
+        ({"open_runs": "1001"}, "open_runs takes a whole number from 1 to 1000."),
+        ({"messages_per_minute": "0"}, "messages_per_minute takes a whole number from 1 to 100000."),
+        ({"messages_per_minute": "many"}, "messages_per_minute takes a whole number."),
         ({"reserved": "19"}, "reserved must be 0 or at least concurrency, "),
         ({"origins": "https://a.example/"}, "origins takes exact origins as browsers send them: "),
         ({"origins": "https://A.example"}, "origins takes exact origins as browsers send them: "),
@@ -79,8 +85,17 @@ def test_a_wrong_value_is_told_in_one_sentence(values: dict[str, str], sentence:
         {"origins": "http://127.0.0.1:8000 https://a.example:8443"},
         {"reserved": "20"},
         {"login_prefix": "chat-2"},
+        {"double_text": "interrupt", "open_runs": "1000", "messages_per_minute": "1"},
     ],
 )
 def test_these_are_fine(values: dict[str, str]) -> None:
     """What is meant is taken."""
     Context.read(values)
+
+
+def test_what_a_user_may_ask_for_is_the_same_unless_told() -> None:
+    """The defaults of a deployment are those of the message function."""
+    usual = MessageSettings(runs_table="r", journal_table="j", connections_table="c", queue_url="q", callback_url="b")
+    chosen = Context()
+    for name in ("double_text", "open_runs", "messages_per_minute"):
+        assert getattr(chosen, name) == getattr(usual, name)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ LIMITS = {"Authorizer": 10, "Connect": 10, "Ticket": 10, "Message": 25, "Runner"
 RUNS, JOURNAL, CONNECTIONS = "<Storage/Runs>", "<Storage/Journal>", "<Storage/Connections>"
 QUEUE, CALLBACK = "<Queue/Jobs>", "https://<Socket/Api>.execute-api.<AWS::Region>.<AWS::URLSuffix>/v1"
 PAGE = "https://<Web/Distribution.DomainName>"
-FIVE = {
+FIVE: dict[str, Any] = {
     "runs_table": RUNS,
     "journal_table": JOURNAL,
     "connections_table": CONNECTIONS,
@@ -78,10 +79,13 @@ def test_an_environment_is_what_the_function_reads(own: Stack, name: str) -> Non
 
 
 def test_choices_reach_the_functions_that_they_are_for(foreign: Stack, host: Stack) -> None:
-    """The model and its secret reach the runner; the ticket in the URL reaches the authorizer."""
+    """The model reaches the runner, what a user may ask for the messages, the ticket in the URL the authorizer."""
     runner = foreign.properties("Functions/Runner")["Environment"]["Variables"]
     wanted = RunnerSettings(**FIVE, model="large", model_secret="model-key", model_url="https://models.example.org/v1")  # noqa: S106 - its name
     assert RunnerSettings.from_env(runner) == wanted
+    message = foreign.properties("Functions/Message")["Environment"]["Variables"]
+    asked = MessageSettings(**FIVE, double_text="reject", open_runs=9, messages_per_minute=30)
+    assert MessageSettings.from_env(message) == asked
     authorizer = host.properties("Functions/Authorizer")["Environment"]["Variables"]
     assert AuthorizerSettings.from_env(authorizer) == AuthorizerSettings(
         runs_table=RUNS, origins=PAGE, ticket_in_query=True

@@ -1,9 +1,11 @@
 """The alarms and the dashboard, first version."""
 
 import json
+from typing import Any, get_args
 
 from playbyplay.observability import METRICS, NAMESPACE
 from tests.infra.synthesis import Stack
+from watchdog.look import Finding
 
 ALARMS = {
     "DeadLetters": 0,
@@ -13,6 +15,18 @@ ALARMS = {
     "Throttles": 0,
     "OverdueRuns": 0,
     "PoisonedJobs": 0,
+    "WatchdogErrors": 0,
+}
+# In how many of how many minutes.
+PATIENCE = {
+    "DeadLetters": (14, 15),
+    "JobsWait": (2, 3),
+    "RunnerErrors": (2, 3),
+    "MessageErrors": (2, 3),
+    "Throttles": (2, 3),
+    "OverdueRuns": (3, 4),
+    "PoisonedJobs": (1, 1),
+    "WatchdogErrors": (2, 3),
 }
 
 
@@ -24,6 +38,20 @@ def test_each_alarm_says_what_happened_and_what_to_do(own: Stack) -> None:
         assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
         assert alarm["TreatMissingData"] == "notBreaching"
         assert len(alarm["AlarmDescription"]) > 60
+    patience = {name: (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) for name, alarm in alarms.items()}
+    assert patience == PATIENCE
+    for alarm in alarms.values():
+        assert {alarm.get("Period", 60), *(one["MetricStat"]["Period"] for one in _summed(alarm))} == {60}
+
+
+def test_a_letter_that_is_looked_at_again_and_again_rings(own: Stack) -> None:
+    """It is in somebody's hands for most of the time, so both kinds are counted, each minute's most of either."""
+    summed = [one["MetricStat"] for one in _summed(own.properties("Monitoring/DeadLetters"))]
+    queue = [{"Name": "QueueName", "Value": "<Queue/DeadLetters.QueueName>"}]
+    assert [(one["Metric"]["MetricName"], one["Metric"]["Dimensions"], one["Stat"]) for one in summed] == [
+        ("ApproximateNumberOfMessagesVisible", queue, "Maximum"),
+        ("ApproximateNumberOfMessagesNotVisible", queue, "Maximum"),
+    ]
 
 
 def test_the_alarms_watch_what_they_are_named_for(own: Stack) -> None:
@@ -36,10 +64,6 @@ def test_the_alarms_watch_what_they_are_named_for(own: Stack) -> None:
     def of(name: str, value: str) -> list[dict[str, str]]:
         return [{"Name": name, "Value": value}]
 
-    assert dimensions["DeadLetters"] == (
-        "ApproximateNumberOfMessagesVisible",
-        of("QueueName", "<Queue/DeadLetters.QueueName>"),
-    )
     assert dimensions["JobsWait"] == (
         "ApproximateNumberOfMessagesVisible",
         of("QueueName", "<Queue/Jobs.QueueName>"),
@@ -47,13 +71,16 @@ def test_the_alarms_watch_what_they_are_named_for(own: Stack) -> None:
     assert own.properties("Monitoring/JobsWait")["Statistic"] == "Minimum"
     assert dimensions["RunnerErrors"] == ("Errors", of("FunctionName", "<Functions/Runner>"))
     assert dimensions["MessageErrors"] == ("Errors", of("FunctionName", "<Functions/Message>"))
+    assert dimensions["WatchdogErrors"] == ("Errors", of("FunctionName", "<Functions/Watchdog>"))
     assert dimensions["OverdueRuns"] == ("OverdueRuns", of("service", "watchdog"))
+    assert own.properties("Monitoring/OverdueRuns")["Statistic"] == "Maximum"
     poison = [one["MetricStat"]["Metric"] for one in own.properties("Monitoring/PoisonedJobs")["Metrics"][1:]]
     assert [(one["MetricName"], one["Dimensions"]) for one in poison] == [
-        ("JobDropped", [{"Name": "reason", "Value": why}, *of("service", "agent_runner")])
-        for why in ("malformed", "unknown")
+        ("JobDropped", [*of("reason", "malformed"), *of("service", "agent_runner")]),
+        ("JobDropped", [*of("reason", "unknown"), *of("service", "agent_runner")]),
+        ("DeadLetter", [*of("finding", "malformed"), *of("service", "watchdog")]),
     ]
-    for sum_of in ("PoisonedJobs", "Throttles"):
+    for sum_of in ("PoisonedJobs", "Throttles", "DeadLetters"):
         terms = own.properties(f"Monitoring/{sum_of}")["Metrics"][0]["Expression"].split(" + ")
         assert all(term.startswith("FILL(") and term.endswith(", 0)") for term in terms)  # no value counts as 0
     summed = own.properties("Monitoring/Throttles")["Metrics"]
@@ -69,7 +96,7 @@ def test_the_dashboard_shows_socket_queue_and_functions(own: Stack) -> None:
 
 
 def test_our_own_metrics_are_ones_that_are_counted(own: Stack) -> None:
-    """A graph of our namespace shows a metric of the catalogue, by its one service."""
+    """A graph of our namespace shows a metric of the catalogue, by its service and by what it is told apart by."""
     (dashboard,) = own.of("AWS::CloudWatch::Dashboard").values()
     shown = [
         metric
@@ -78,5 +105,21 @@ def test_our_own_metrics_are_ones_that_are_counted(own: Stack) -> None:
         if metric[0] == NAMESPACE
     ]
     assert shown
-    assert {metric[1] for metric in shown} <= {metric.name for metric in METRICS if metric.dimension is None}
-    assert {metric[2] for metric in shown} == {"service"}
+    told_apart = {metric.name: metric.dimension for metric in METRICS}
+    for _namespace, name, *rest in shown:
+        names = [one for one in rest[::2] if isinstance(one, str)]
+        assert sorted(names) == sorted(filter(None, ["service", told_apart[name]]))
+
+
+def test_every_finding_of_a_dead_letter_is_shown(own: Stack) -> None:
+    """What a look may find, and the one finding that needs no look."""
+    (dashboard,) = own.of("AWS::CloudWatch::Dashboard").values()
+    titles = {
+        one["properties"]["title"]: one["properties"] for one in json.loads(dashboard["DashboardBody"])["widgets"]
+    }
+    shown = [metric[metric.index("finding") + 1] for metric in titles["Dead letters, what was found"]["metrics"]]
+    assert sorted(shown) == sorted([*get_args(Finding), "malformed"])
+
+
+def _summed(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in alarm.get("Metrics", []) if "MetricStat" in one]

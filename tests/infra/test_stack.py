@@ -1,4 +1,4 @@
-"""What the parts are to each other: jobs reach the runner, the clock reaches the watchdog, the outputs name all."""
+"""What the parts are to each other: who is called by the queues and by the clock; the outputs name all."""
 
 from tests.infra.synthesis import Stack
 
@@ -16,6 +16,17 @@ def test_jobs_reach_the_runner_one_by_one(own: Stack, foreign: Stack) -> None:
         "ScalingConfig": {"MaximumConcurrency": 30},
     }
     assert foreign.properties("Jobs")["ScalingConfig"] == {"MaximumConcurrency": 20}
+
+
+def test_dead_letters_reach_the_watchdog_a_few_at_a_time(own: Stack) -> None:
+    """A handful a call, failures told by letter, and no more calls at a time than Lambda's least."""
+    assert own.properties("DeadLetters") == {
+        "BatchSize": 5,
+        "EventSourceArn": "<Queue/DeadLetters.Arn>",
+        "FunctionName": "<Functions/Watchdog>",
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": 2},
+    }
 
 
 def test_a_function_is_called_only_once_its_rights_are_there(own: Stack) -> None:

@@ -42,9 +42,20 @@ def test_the_indexes_are_the_adapters(own: Stack) -> None:
     types = {one["AttributeName"]: one["AttributeType"] for one in runs["AttributeDefinitions"]}
     strings = dict.fromkeys([tables.PK, tables.SK, tables.OPEN_SINCE, tables.OPEN_SHARD], "S")
     assert types == {**strings, tables.NEXT_CHECK: "N"}
-    for path in ("Storage/Journal", "Storage/Connections"):
-        assert "GlobalSecondaryIndexes" not in own.properties(path)
-        assert "LocalSecondaryIndexes" not in own.properties(path)
+    assert "GlobalSecondaryIndexes" not in own.properties("Storage/Journal")
+    assert "LocalSecondaryIndexes" not in own.properties("Storage/Journal")
+
+
+def test_the_index_of_connections_is_the_adapters(own: Stack) -> None:
+    """Sessions are found by when they are over; it holds keys alone, so a mark on a connection costs it nothing."""
+    connections = own.properties("Storage/Connections")
+    assert _indexes(connections["GlobalSecondaryIndexes"]) == {
+        tables.ENDING_SESSIONS: (tables.SESSION_SHARD, tables.SESSION_ENDS, "KEYS_ONLY")
+    }
+    types = {one["AttributeName"]: one["AttributeType"] for one in connections["AttributeDefinitions"]}
+    strings = dict.fromkeys([tables.PK, tables.SK, tables.SESSION_SHARD], "S")
+    assert types == {**strings, tables.SESSION_ENDS: "N"}
+    assert "LocalSecondaryIndexes" not in connections
 
 
 def test_runs_and_journal_outlive_the_stack_unless_told(own: Stack, host: Stack) -> None:

@@ -59,7 +59,7 @@ class CloudHouse:
     gateway: FakeGateway = field(default_factory=FakeGateway)
 
     @property
-    def names(self) -> dict[str, str]:
+    def names(self) -> dict[str, Any]:
         """The settings of every function that touches runs."""
         return {
             "runs_table": self.stored.runs,
@@ -128,13 +128,14 @@ class CloudHouse:
         model: ModelClient | None = None,
         registry: Registry = REGISTRY,
         gateway: Gateway | None = None,
+        aws: RecordingAws | None = None,
         **settings: str,
     ) -> Serve:
         """Return a container of the runner; the scripted model answers unless told."""
         return runner.build(
             RunnerSettings(**self.names | settings),
             log=self.log,
-            aws=self.aws,
+            aws=aws or self.aws,
             gateway=gateway or self.gateway,
             clock=self.clock,
             ids=self.ids,
@@ -142,10 +143,20 @@ class CloudHouse:
             **({"model": model or ScriptedModel()} if not settings else {}),
         )
 
+    def watchdog(self) -> Serve:
+        """Return a container of the watchdog."""
+        return watchdog.build(
+            WatchdogSettings(**self.names),
+            log=self.log,
+            aws=self.aws,
+            gateway=self.gateway,
+            clock=self.clock,
+            ids=self.ids,
+        )
+
     async def sweep(self) -> Answer:
-        """Let the watchdog look."""
-        settings = WatchdogSettings(**self.names)
-        return await watchdog.build(settings, log=self.log, aws=self.aws, clock=self.clock)({})
+        """Let the watchdog look, as the schedule does."""
+        return await self.watchdog()({"detail-type": "Scheduled Event", "source": "aws.events"})
 
     async def received(self) -> list[dict[str, Any]]:
         """Receive what waits in the queue, as the event source mapping hands it over."""

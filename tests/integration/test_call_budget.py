@@ -121,19 +121,36 @@ async def turn() -> AsyncIterator[Turn]:
 
 
 async def test_an_accept_in_a_new_thread(turn: Turn) -> None:
-    """One transaction; then the queue, beside the look for the user's other connections."""
+    """The user's open runs, one transaction; then the queue, beside the look for the user's other connections.
+
+    Beside those a container asks every 15 s how far the runners are behind.
+    """
     await turn.accept()
-    assert turn.aws.depths == [("transact_write_items", 1), ("send_message", 2), ("query", 2)]
-    assert turn.aws.made.total() == 3
+    assert turn.aws.depths == [
+        ("query", 1),
+        ("transact_write_items", 2),
+        ("send_message", 3),
+        ("get_item", 3),
+        ("query", 3),
+    ]
+    await turn.accept()
+    assert turn.aws.depths == [("query", 1), ("transact_write_items", 2), ("send_message", 3), ("query", 3)]
+    assert turn.aws.made.total() == 4
 
 
 async def test_an_accept_in_a_thread_that_exists(turn: Turn) -> None:
-    """It reads the thread first."""
+    """It reads the thread beside the user's open runs, so it waits for no more answers."""
     first = await turn.accept()
     await turn.work()
     await turn.accept(thread_id=first["thread_id"])
-    assert turn.aws.depths == [("get_item", 1), ("transact_write_items", 2), ("send_message", 3), ("query", 3)]
-    assert turn.aws.made.total() == 4
+    assert turn.aws.depths == [
+        ("get_item", 1),
+        ("query", 1),
+        ("transact_write_items", 2),
+        ("send_message", 3),
+        ("query", 3),
+    ]
+    assert turn.aws.made.total() == 5
 
 
 async def test_the_first_event_of_a_job(turn: Turn) -> None:
@@ -147,7 +164,7 @@ async def test_the_first_event_of_a_job(turn: Turn) -> None:
 
 
 async def test_a_whole_turn(turn: Turn) -> None:
-    """Seven events in order, 23 calls, none of them made twice."""
+    """Seven events in order, 24 calls, none of them made twice; the look at the backlog is not every turn's."""
     await turn.accept()
     accepted = turn.aws.made.copy()
     await turn.work()
@@ -159,8 +176,18 @@ async def test_a_whole_turn(turn: Turn) -> None:
         "dynamodb PutItem": 4,
         "apigatewaymanagementapi PostToConnection": 7,
     }
-    assert accepted.total() + turn.aws.made.total() == 23
+    assert accepted.pop("dynamodb GetItem") == 1  # the backlog
+    assert accepted.total() + turn.aws.made.total() == 24
     assert turn.house.log.of("aws_failed") == []
+
+
+async def test_the_end_of_a_turn_with_a_next_one(turn: Turn) -> None:
+    """The next turn is seen, brought forward and sent: three calls more than the end of a lone one."""
+    first = await turn.accept()
+    await turn.accept(thread_id=first["thread_id"])
+    await turn.work()
+    settling = ["update_item", "get_item", "update_item", "update_item", "send_message"]
+    assert [operation for operation, _depth in turn.aws.depths][-5:] == settling
 
 
 async def test_a_turn_in_a_thread_that_exists(turn: Turn) -> None:
@@ -168,7 +195,7 @@ async def test_a_turn_in_a_thread_that_exists(turn: Turn) -> None:
     first = await turn.accept()
     await turn.work()
     await turn.accept(thread_id=first["thread_id"])
-    assert turn.aws.made.total() == 4
+    assert turn.aws.made.total() == 5
     await turn.work()
     posts = [depth for operation, depth in turn.aws.depths if operation == "post_to_connection"]
     assert posts[0] == 4

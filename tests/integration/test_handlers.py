@@ -99,7 +99,11 @@ class Deployment:
         self._aws = Aws(FakeLog())
         stored = self._call(Stored.made(self._aws))
         self.queue_url = stored.queue_url
-        names = {"runs_table": stored.runs, "journal_table": stored.journal, "connections_table": stored.connections}
+        names: dict[str, Any] = {
+            "runs_table": stored.runs,
+            "journal_table": stored.journal,
+            "connections_table": stored.connections,
+        }
         # moto has @connections at the root of an API only, and takes posts to any connection.
         names |= {"queue_url": stored.queue_url, "callback_url": "https://abc123.execute-api.us-east-1.amazonaws.com"}
         for settings in (
@@ -161,7 +165,8 @@ def test_the_handlers_serve_a_turn(deployment: Deployment, capsys: pytest.Captur
     run_id = send(type="agent_message", content="Hello, what can you do?")["run_id"]
     assert runner.lambda_handler({"Records": deployment.records()}, None) == {"batchItemFailures": []}
     assert send(type="ping", cursors={run_id: 0})["heads"][run_id]["status"] == "completed"
-    assert watchdog.lambda_handler({}, None) == {"overdue": 0}
+    assert watchdog.lambda_handler({}, None) == {"overdue": 0, "findings": {}, "failed": 0, "closed": 0}
+    assert watchdog.lambda_handler({"Records": []}, None) == {"batchItemFailures": []}
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     logged = {(line["service"], line["event"]) for line in lines if "event" in line}
     assert {
@@ -195,7 +200,7 @@ def test_a_runner_with_too_little_time_left_takes_no_job(deployment: Deployment)
 def test_an_import_is_light(name: str) -> None:
     """No handler imports openai, a web server, a database or a client of AWS's own tools before it is called.
 
-    Nor does it start a thread or read a variable of ours.
+    Nor does it start a thread or read a variable of ours; and none but the runner's knows the runner.
     """
     code = f"import sys, threading, {name}; print(threading.active_count(), *sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
@@ -203,6 +208,7 @@ def test_an_import_is_light(name: str) -> None:
     assert threads == "1"
     heavy = {"openai", "aiohttp", "moto", "aws_lambda_powertools.utilities.parser", "local", "playbyplay_client"}
     assert heavy & set(modules) == set()
+    assert ("agent_runner" in modules) == (name == runner.__name__)
     assert name in modules
 
 

@@ -58,6 +58,29 @@ async def test_a_post_never_waits_for_a_reader() -> None:
     assert posted >= 1
 
 
+async def test_a_cut_connection_is_reset_at_once() -> None:
+    """The client gets RST, also where frames wait for it; there is nothing to cut a second time."""
+    pair = _Pair()
+    app = web.Application()
+    app.router.add_get("/", pair.handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    async with AsyncExitStack() as closing:
+        closing.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", runner.addresses[0][1])
+        closing.callback(writer.close)
+        writer.write(HANDSHAKE)
+        await pair.attached.wait()
+        await reader.readuntil(b"\r\n\r\n")
+        await pair.gateway.post("one", FRAME)
+        assert pair.gateway.cut("one")
+        assert not pair.gateway.cut("one")
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        pair.over.set()
+
+
 async def _takes(gateway: SocketGateway) -> bool:
     """Whether the gateway takes one more frame; in any case it answers at once."""
     try:
@@ -69,11 +92,12 @@ async def _takes(gateway: SocketGateway) -> bool:
 
 
 async def test_an_unknown_connection_is_gone() -> None:
-    """Posting raises ConnectionGone; closing is no error."""
+    """Posting raises ConnectionGone; closing is no error, and there is nothing to cut."""
     gateway = SocketGateway()
     with pytest.raises(ConnectionGone):
         await gateway.post("nobody", "{}")
     await gateway.close("nobody")
+    assert not gateway.cut("nobody")
 
 
 def test_one_more_frame_fits_below_the_mark_where_a_writer_waits() -> None:

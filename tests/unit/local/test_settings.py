@@ -26,6 +26,7 @@ def test_every_variable_is_read() -> None:
             "PLAYBYPLAY_DATA": "/tmp/x",  # noqa: S108 - never opened
             "PLAYBYPLAY_PORT": "0",
             "PLAYBYPLAY_TEST_USERS": "1",
+            "PLAYBYPLAY_FAULTS": "1",
             "PLAYBYPLAY_DATABASE": "shop.db",
             "PLAYBYPLAY_MODEL": "m",
             "OPENAI_API_KEY": "k",
@@ -38,12 +39,16 @@ def test_every_variable_is_read() -> None:
             "PLAYBYPLAY_OTHERS_PER_MINUTE": "13",
             "PLAYBYPLAY_CONNECTS_PER_MINUTE": "11",
             "PLAYBYPLAY_CONCURRENT_RUNS": "12",
+            "PLAYBYPLAY_OPEN_RUNS": "14",
+            "PLAYBYPLAY_USER_MESSAGES_PER_MINUTE": "15",
+            "PLAYBYPLAY_DOUBLE_TEXT": "interrupt",
         }
     )
     assert settings == LocalSettings(
         data=Path("/tmp/x"),  # noqa: S108 - never opened
         port=0,
         test_users=True,
+        faults=True,
         database=Path("shop.db"),
         model="m",
         api_key="k",
@@ -56,6 +61,9 @@ def test_every_variable_is_read() -> None:
         others_per_minute=13,
         connects_per_minute=11,
         concurrent_runs=12,
+        open_runs=14,
+        user_messages_per_minute=15,
+        double_text="interrupt",
     )
 
 
@@ -65,8 +73,27 @@ def test_test_users_takes_nothing_but_1(value: str) -> None:
     assert not LocalSettings.from_env({"PLAYBYPLAY_TEST_USERS": value}).test_users
 
 
+@pytest.mark.parametrize("value", ["", "0", "true", "yes", "2"])
+def test_the_fault_switch_takes_nothing_but_1(value: str) -> None:
+    """Only `1` brings the fault switch."""
+    assert not LocalSettings.from_env({"PLAYBYPLAY_FAULTS": value}).faults
+
+
 @pytest.mark.parametrize("value", ["-1", "65536", "x", "1.5", "٣", " 1"])
 def test_a_bad_number_is_named(value: str) -> None:
     """A value out of range raises one sentence with the variable's name and range."""
     with pytest.raises(BadSetting, match="PLAYBYPLAY_PORT takes a whole number from 0 to 65535"):
         LocalSettings.from_env({"PLAYBYPLAY_PORT": value})
+
+
+@pytest.mark.parametrize("value", ["queue", "reject", "interrupt"])
+def test_a_second_message_is_met_in_one_of_three_ways(value: str) -> None:
+    """Each word is taken as it is."""
+    assert LocalSettings.from_env({"PLAYBYPLAY_DOUBLE_TEXT": value}).double_text == value
+
+
+@pytest.mark.parametrize("value", ["Queue", "drop", "1", " reject"])
+def test_a_bad_word_is_named(value: str) -> None:
+    """Any other word raises one sentence with the variable's name and the words it takes."""
+    with pytest.raises(BadSetting, match="PLAYBYPLAY_DOUBLE_TEXT takes one of queue, reject, interrupt"):
+        LocalSettings.from_env({"PLAYBYPLAY_DOUBLE_TEXT": value})

@@ -1,37 +1,143 @@
-"""A sweep: the number of overdue runs, told."""
+"""A sweep: so many looks and no more, none of which harms another, and an end to outlived connections."""
+
+import asyncio
 
 import pytest
 
-from playbyplay.errors import StoreUnavailable
-from tests.fakes.clock import FakeClock
-from tests.fakes.log import FakeLog
-from watchdog.sweep import Sweep
+from playbyplay.domain.connection import Session
+from playbyplay.domain.thread import Run
+from playbyplay.errors import ConnectionGone, OutcomeUnknown, StoreUnavailable
+from tests.fakes.faults import Fault, before, fail_before
+from tests.histories import USER, Story
+from tests.house import House
+from tests.unit.watchdog.kennel import Kennel, job_of, reaches, told
+from watchdog.sweep import LOOKS
+
+NOTHING = {"overdue": 0, "sent": 0, "ended": 0, "settled": 0, "failed": 0, "closed": 0}
 
 
-class Overdue:
-    """Implements `ports.OverdueRuns` for one moment."""
-
-    def __init__(self, counted: dict[int, int]) -> None:
-        self.counted = counted
-
-    async def count(self, *, now_ms: int) -> int:
-        if now_ms not in self.counted:
-            raise StoreUnavailable("by order of the test")
-        return self.counted[now_ms]
-
-
-@pytest.mark.parametrize("overdue", [0, 7])
-async def test_a_sweep_tells_how_many_runs_are_overdue(overdue: int) -> None:
-    """None as well: an alarm that sees no number cannot tell good from silent."""
-    clock, log = FakeClock(), FakeLog()
-    sweep = Sweep(overdue=Overdue({clock.now_ms(): overdue}), clock=clock, log=log)
-    assert await sweep({"detail-type": "Scheduled Event"}) == {"overdue": overdue}
-    assert log.events == [("watchdog_swept", {"overdue": overdue})]
+async def silent(house: House, count: int) -> list[Run]:
+    """Accept messages one second after the other whose jobs are lost; all are overdue now."""
+    runs = []
+    for number in range(count):
+        runs.append(await house.say(user=f"user{number % 7}"))
+        house.clock.advance(1)
+    house.queue.sent.clear()
+    house.clock.advance(house.timing.first_check_s)
+    return runs
 
 
-async def test_a_sweep_that_could_not_look_fails() -> None:
-    """It tells no number, and Lambda counts an error."""
-    log = FakeLog()
+async def test_a_sweep_tells_what_it_found() -> None:
+    """Of runs that were sent, ended, settled, and merely put off; the last are none of these."""
+    house = House()
+    await silent(house, 2)
+    await told(house, Story(), cancel=True)
+    await told(house, Story().starts().fails())
+    await told(house, Story(), owner="one", lease_until_ms=house.clock.now_ms() + 10**9)
+    house.clock.advance(61)
+    swept = await Kennel(house).sweep()
+    assert swept.findings == {"sent": 2, "ended": 1, "settled": 1, "held": 1}
+    assert (swept.overdue, swept.failed, swept.closed) == (5, 0, 0)
+    told_fields = {"overdue": 5, "sent": 2, "ended": 1, "settled": 1, "failed": 0, "closed": 0}
+    assert house.log.of("watchdog_swept") == [told_fields]
+
+
+async def test_a_sweep_that_finds_nothing_tells_so() -> None:
+    """An alarm that sees no number cannot tell good from silent."""
+    house = House()
+    await house.say()
+    await Kennel(house).sweep()
+    assert house.log.of("watchdog_swept") == [NOTHING]
+    assert house.faults.count("runs.get") == 0
+
+
+@pytest.mark.parametrize("overdue", [LOOKS + 1, 4 * LOOKS])
+async def test_a_sweep_takes_no_more_looks_however_many_runs_are_overdue(overdue: int) -> None:
+    """It looks at those of the longest ago; the sweeps that follow come to the others."""
+    house = House()
+    runs = await silent(house, overdue)
+    sweep = Kennel(house).sweep
+    before_it = house.faults.count("runs.get")
+    assert (await sweep()).overdue == LOOKS
+    assert house.faults.count("runs.get") - before_it == LOOKS
+    assert house.faults.count("overdue.first") == 1
+    assert house.queue.sent == [job_of(run) for run in runs[:LOOKS]]
+    for _ in range(-(-overdue // LOOKS) - 1):
+        await sweep()
+    assert sorted(job.run_id for job in house.queue.sent) == sorted(run.run_id for run in runs)
+    assert (await sweep()).overdue == 0
+
+
+async def test_a_look_that_fails_stops_no_other() -> None:
+    """Whatever it meets: it is counted and logged by the type's name, and made again by the next sweep."""
+    house = House()
+    runs = await silent(house, 20)
+    house.faults.plan("runs.get", fail_before(), before(ZeroDivisionError("a SECRET")))
+    kennel = Kennel(house)
+    swept = await kennel.sweep()
+    assert (swept.failed, swept.findings) == (2, {"sent": 18})
+    reasons = [fields["reason"] for fields in house.log.of("run_retried")]
+    assert reasons == ["StoreUnavailable", "ZeroDivisionError"]
+    assert (await kennel.sweep()).findings == {"sent": 2}
+    assert {job.run_id for job in house.queue.sent} == {run.run_id for run in runs}
+
+
+async def test_a_look_that_hangs_keeps_others_at_work() -> None:
+    """Looks are made several at a time."""
+    house = House()
+    runs = await silent(house, 3)
+    gate = asyncio.Event()
+    house.faults.plan("queue.send", Fault("before", gate=gate))
+    sweeping = asyncio.create_task(Kennel(house).sweep())
+    await reaches(house, "queue.send")
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert house.queue.sent == [job_of(run) for run in runs[1:]]
+    gate.set()
+    assert (await sweeping).findings == {"sent": 3}
+
+
+async def test_a_sweep_that_cannot_see_what_is_overdue_fails() -> None:
+    """It tells no number: the schedule counts an error."""
+    house = House()
+    house.faults.plan("overdue.first", fail_before())
     with pytest.raises(StoreUnavailable):
-        await Sweep(overdue=Overdue({}), clock=FakeClock(), log=log)({})
-    assert log.events == []
+        await Kennel(house).sweep()
+    assert house.log.events == []
+
+
+async def test_connections_that_outlived_their_session_are_closed() -> None:
+    """And forgotten, also those that are gone by now; the others stay."""
+    house = House()
+    now_ms = house.clock.now_ms()
+    for name, ends_ms in (("over=", now_ms), ("gone=", now_ms - 1), ("young=", now_ms + 1)):
+        await house.connections.add(name, Session(USER, ends_ms), now_ms=now_ms - 9_000)
+    house.faults.plan("gateway.close", None, before(ConnectionGone("gone=")))
+    swept = await Kennel(house).sweep()
+    assert swept.closed == 2
+    assert house.gateway.closed == ["over="]
+    assert [one.connection_id for one in await house.connections.subscribers(USER)] == ["young="]
+    assert (await Kennel(house).sweep()).closed == 0
+
+
+async def test_a_sweep_closes_so_many_connections_and_no_more() -> None:
+    """The sweeps that follow close the others."""
+    house = House()
+    for number in range(200):
+        await house.connections.add(f"{number}=", Session(f"user{number}", 0), now_ms=0)
+    sweep = Kennel(house).sweep
+    assert [(await sweep()).closed for _ in range(4)] == [96, 96, 8, 0]
+    assert len(set(house.gateway.closed)) == 200
+
+
+@pytest.mark.parametrize("operation", ["connections.outlived", "connections.remove"])
+@pytest.mark.parametrize("error", [StoreUnavailable("by order"), OutcomeUnknown("by order")], ids=["down", "unknown"])
+async def test_connections_that_cannot_be_forgotten_fail_no_sweep(operation: str, error: Exception) -> None:
+    """What it found of runs is told, and the connection is closed by the next sweep."""
+    house = House()
+    await silent(house, 1)
+    await house.connections.add("over=", Session(USER, 0), now_ms=0)
+    house.faults.plan(operation, before(error))
+    assert (await Kennel(house).sweep()).findings == {"sent": 1}
+    await Kennel(house).sweep()
+    assert house.connections.rows == {}
