@@ -25,7 +25,7 @@ from playbyplay.domain.journal import Entry, History
 from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import Timing
 from playbyplay.domain.verdict import cancelled, is_late, too_late, verdict
-from playbyplay.errors import Demoted, OutcomeUnknown, RunError, StoreUnavailable
+from playbyplay.errors import Demoted, OutcomeUnknown, RunError, StoreUnavailable, Unreadable
 from playbyplay.notifier import Notifier
 from playbyplay.ports import Acquired, CancelWatch, Clock, Ids, Job, Journal, Log, NotAcquired, Receipt, RunStore
 from playbyplay.protocol.replies import Heartbeat
@@ -92,6 +92,9 @@ class Supervisor:
             reason = "demoted"
         except (StoreUnavailable, OutcomeUnknown) as trouble:
             reason = type(trouble).__name__
+        except Unreadable as trouble:  # not so soon: until a later version has it, each try writes a fence
+            self._log.event("run_retried", run_id=job.run_id, reason=type(trouble).__name__)
+            return self._timing.held_s
         self._log.event("run_retried", run_id=job.run_id, reason=reason)
         return self._timing.retry_s
 
@@ -116,7 +119,7 @@ class Supervisor:
             raise
         try:
             await self._acquired(job, acquired, Owned(acquired.run, owner, history, receipt, limit))
-        except (Demoted, StoreUnavailable, OutcomeUnknown):
+        except (Demoted, StoreUnavailable, OutcomeUnknown, Unreadable):
             await self._release(job, owner)  # nobody fell: the next try has the run at once, and it counts as none
             raise
         return None
@@ -173,6 +176,7 @@ class Supervisor:
         Raises:
             Demoted: another owner took the run.
             StoreUnavailable: the journal does not confirm; the job comes again.
+            Unreadable: a later version wrote an earlier turn of the thread; the job comes again.
         """
         history, run = owned.history, owned.run
         progressed = history.progressed
@@ -185,7 +189,7 @@ class Supervisor:
         except RunError as error:
             await self._stop(owned)
             await self._settlement.end(history, error)
-        except (Demoted, StoreUnavailable, OutcomeUnknown):
+        except (Demoted, StoreUnavailable, OutcomeUnknown, Unreadable):
             raise
         except Exception as error:  # noqa: BLE001 - a bug of ours must end in a terminal, not in silence
             self._log.event("run_crashed", run_id=run.run_id, error=type(error).__name__)

@@ -4,6 +4,7 @@ PlaybyplayError
 ├── Refused                 tell the user: answered with `message_rejected`, the connection stays
 │   └── ProtocolViolation   ... and counted against the connection
 ├── RunError                fail the run: becomes the terminal `error`
+├── Unreadable              leave it to a version that knows it: the job comes again
 ├── Demoted                 not ours any more: stop, forget, post nothing
 ├── GrammarError            a bug of the writer: nothing was appended
 ├── SlotTaken               somebody wrote this slot: read it, it may have been we
@@ -110,6 +111,10 @@ class RunError(PlaybyplayError):
     def retryable(self) -> bool:
         """Whether sending the same message again may end better."""
         return self.code not in ("model_refused", "context_too_long")
+
+
+class Unreadable(PlaybyplayError):
+    """A later version wrote it; what this one does not know it does not guess."""
 
 
 class Demoted(PlaybyplayError):
