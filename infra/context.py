@@ -48,7 +48,8 @@ class Context:
         burst: frames it takes at once.
         double_text: what becomes of a message while an earlier one of its thread is answered: `queue`, `reject` or
             `interrupt`.
-        open_runs: how many runs of one user may be open, those that wait included.
+        open_runs: how many runs of one user may be open, those that wait included; below `concurrency`, or one user
+            can keep every runner at work.
         messages_per_minute: how many messages of one user are accepted.
         keep_data: whether runs and journal outlive the stack.
         account_logs: whether the stack gives API Gateway its account-wide right to write logs.
@@ -75,8 +76,8 @@ class Context:
     rate: int = 1000
     burst: int = 2000
     double_text: DoubleText = "queue"
-    open_runs: int = 64
-    messages_per_minute: int = 120
+    open_runs: int = 16
+    messages_per_minute: int = 100
     keep_data: bool = True
     account_logs: bool = True
 

@@ -14,7 +14,7 @@ from aws_cdk.aws_sqs import Queue
 from infra.gateway import SocketApi
 from infra.queue import JobQueue
 from infra.storage import Storage
-from playbyplay.adapters.tables import BACKLOG, ENDING_SESSIONS, OPEN_BY_AGE, OPEN_BY_CHECK, ticket_key
+from playbyplay.adapters.tables import BACKLOG, ENDING_SESSIONS, OPEN_BY_AGE, OPEN_BY_NEXT_CHECK, ticket_key
 
 _TELL = ("GetItem", "UpdateItem", "DeleteItem", "Query")  # a fan-out reads, marks and forgets connections
 
@@ -69,8 +69,8 @@ class Grants:
     def watchdog(self) -> list[PolicyStatement]:
         """Look at open runs, settle, end and send them; close what outlived its session; take dead letters."""
         return [
-            _items(self._runs, "GetItem", "BatchGetItem", "UpdateItem", "Query"),
-            _items(f"{self._runs}/index/{OPEN_BY_CHECK}", "Query"),
+            _items(self._runs, "GetItem", "UpdateItem"),
+            _items(f"{self._runs}/index/{OPEN_BY_NEXT_CHECK}", "Query"),
             self._under(BACKLOG, "PutItem"),
             _items(self.storage.journal.table_arn, "PutItem", "Query"),
             _items(self.storage.connections.table_arn, *_TELL),

@@ -30,12 +30,13 @@ JOBS_WAIT: Final = "JobsWait"
 RUNNER_ERRORS: Final = "RunnerErrors"
 MESSAGE_ERRORS: Final = "MessageErrors"
 THROTTLES: Final = "Throttles"
-OVERDUE_RUNS: Final = "OverdueRuns"
+RUNS_ASTRAY: Final = "RunsAstray"
+RUNS_UNREADABLE: Final = "RunsUnreadable"
 POISONED_JOBS: Final = "PoisonedJobs"
 WATCHDOG_ERRORS: Final = "WatchdogErrors"
 
 # What is found of a dead letter, as `watchdog/look.py` tells it, and of one that is no job.
-FINDINGS: Final = ("sent", "ended", "settled", "over", "held", "waits", "taken", "unreadable", "malformed")
+FINDINGS: Final = ("sent", "ended", "settled", "over", "held", "waits", "taken", "unreadable", "unknown", "malformed")
 
 _MINUTE = Duration.minutes(1)
 
@@ -63,6 +64,8 @@ class Monitoring(Construct):
             "hidden": dead.metric_approximate_number_of_messages_not_visible(period=_MINUTE, statistic="Maximum"),
         }
         oldest = jobs.metric_approximate_age_of_oldest_message(period=_MINUTE, statistic="Maximum")
+        astray = _ours("RunsAstray", "Maximum", service="watchdog")
+        unreadable = _ours("RunsUnreadable", "Maximum", service="watchdog")
         throttles = {each: function.metric_throttles(period=_MINUTE) for each, function in functions.items()}
 
         self._alarm(
@@ -104,12 +107,21 @@ class Monitoring(Construct):
             "Lambda refuses calls: the account's concurrency is used up, or the runner's reserve is too small.",
         )
         self._alarm(
-            OVERDUE_RUNS,
-            _ours("OverdueRuns", "Maximum", service="watchdog"),
+            RUNS_ASTRAY,
+            astray,
             0,
             4,
-            "Sweep after sweep finds runs that nobody was heard of. It sends their jobs again, so either the runners "
+            "Sweep after sweep finds runs that are not on their way. It sends their jobs again, so either the runners "
             "fall (see RunnerErrors), or are too few (raise the context value concurrency), or the queue loses jobs.",
+        )
+        self._alarm(
+            RUNS_UNREADABLE,
+            unreadable,
+            0,
+            1,
+            "The journal of an open run is not whole, or holds what the deployed version does not know: nothing is "
+            "guessed, and the run waits. run_unreadable in the watchdog's log names it and tells why; if an older "
+            "version was deployed over a newer one, deploy the newer one again.",
         )
         self._alarm(
             POISONED_JOBS,
@@ -157,7 +169,7 @@ class Monitoring(Construct):
                     _graph("From accept to terminal, ms", [_ours("TimeToTerminal", each) for each in ("p50", "p99")]),
                     _graph("Trouble of runs", [_ours(each) for each in ("Takeovers", "RunCrashed")]),
                     _graph("Messages", [_ours("MessageAccepted", service="message")]),
-                    _graph("Overdue runs", [_ours("OverdueRuns", "Maximum", service="watchdog")]),
+                    _graph("Runs astray", [astray, unreadable]),
                 ],
                 [
                     _graph("Jobs sent again", [_ours("JobSentAgain", service="watchdog")]),

@@ -36,7 +36,7 @@ class Storage(Construct):
             projection_type=ProjectionType.ALL,
         )
         by_check = GlobalSecondaryIndexPropsV2(
-            index_name=tables.OPEN_BY_CHECK,
+            index_name=tables.OPEN_BY_NEXT_CHECK,
             partition_key=Attribute(name=tables.OPEN_SHARD, type=AttributeType.STRING),
             sort_key=Attribute(name=tables.NEXT_CHECK, type=AttributeType.NUMBER),
             projection_type=ProjectionType.INCLUDE,

@@ -104,7 +104,7 @@ class FaultSwitch:
         """
         match order.name:
             case "kill_runner":
-                self._arm_kill(order.when)
+                return self._arm_kill(order.when)
             case "drop_post":
                 self._drops.append(_Drop(order.user, order.event, order.count))
             case "duplicate_job":
@@ -112,7 +112,7 @@ class FaultSwitch:
             case "freeze_model":
                 self._freeze(order.seconds)
             case "cut_socket":
-                await self._cut(order.user)
+                return await self._cut(order.user)
             case "thaw_model":
                 self._thaw()
                 return "The model answers again."
@@ -121,7 +121,7 @@ class FaultSwitch:
                 self._drops.clear()
                 self._thaw()
                 return "Nothing is armed any more."
-        return self.armed.get(order.name) or self.fired[-1].says
+        return self.armed[order.name]
 
     def tool_begins(self, run_id: str, tool_name: str) -> bool:
         """Note that a tool is at work; return whether its runner is about to fall."""
@@ -163,12 +163,17 @@ class FaultSwitch:
             self._fire("freeze_model", "An answer of the model was held back.")
             await self._thawed.wait()
 
-    def _arm_kill(self, when: str | None) -> None:
+    def _arm_kill(self, when: str | None) -> str:
         if when == "now":
-            if not self._kill_runners(None, "A runner was killed."):
+            says = "A runner was killed."
+            if not self._kill_runners(None, says):
                 raise NothingToHit("No run is at work.")
-        elif not any(self._kill_runners(one, "A runner was killed in the middle of a tool.") for one in [*self._tools]):
-            self._kill = True
+            return says
+        says = "A runner was killed in the middle of a tool."
+        if any(self._kill_runners(one, says) for one in [*self._tools]):
+            return says
+        self._kill = True
+        return self.armed["kill_runner"]
 
     def _fall(self, run_id: str, tool_name: str) -> None:
         """Kill the runner whose tool has begun; where it is gone already, the next one will do."""
@@ -192,12 +197,14 @@ class FaultSwitch:
             self._thawing = None
         self._thawed.set()
 
-    async def _cut(self, user: str) -> None:
+    async def _cut(self, user: str) -> str:
         mine = await self._connections.subscribers(user)
         cut = sum(self._sockets.cut(one.connection_id) for one in mine)
         if cut == 0:
             raise NothingToHit("There is no open connection to cut.")
-        self._fire("cut_socket", f"{cut} connection{'s were' if cut > 1 else ' was'} cut.")
+        says = f"{cut} connection{'s were' if cut > 1 else ' was'} cut."
+        self._fire("cut_socket", says)
+        return says
 
     async def _is_of(self, connection_id: str, user: str) -> bool:
         return any(one.connection_id == connection_id for one in await self._connections.subscribers(user))

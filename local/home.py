@@ -15,6 +15,7 @@ from local.fault_ports import DoublingQueue, FreezableModel, LossyGateway, Morta
 from local.fault_switch import FaultSwitch
 from local.gateway import SocketGateway
 from local.http import LOCAL_USER, HttpFace
+from local.owners_first import OverdueAfterOwners, OwnersFirst
 from local.quota import LocalQuota
 from local.run_queue import LocalRunQueue
 from local.settings import LocalSettings
@@ -123,9 +124,11 @@ def build(
     dispatch = Dispatch(
         accept=Accept(
             runs=runs,
+            journal=journal,
             queue=jobs,
             backlog=queue,
             notifier=notifier,
+            settlement=settlement,
             cancel=cancel,
             clock=clock,
             ids=ids,
@@ -160,13 +163,16 @@ def build(
         log=log,
         timing=timing,
     )
-    sweep = Sweep(overdue=runs, look=look, connections=connections, gateway=gateway, clock=clock, log=News(log))
+    owners_first = OwnersFirst(clock, timing)
+    overdue = OverdueAfterOwners(runs, owners_first)
+    sweep = Sweep(overdue=overdue, look=look, connections=connections, gateway=gateway, clock=clock, log=News(log))
     doors = Doors(origins=frozenset({f"http://{host}:{port}", f"http://localhost:{port}"}), guest=LOCAL_USER)
     tickets = Tickets(doors=doors, store=SqliteTicketStore(database, clock), clock=clock, ids=ids)
     rules = SocketRules(settings=settings, dispatch=dispatch, gateway=gateway, quota=quota, ids=ids, log=log)
     worker = Worker(
         queue=queue,
         supervisor=supervisor,
+        owners_first=owners_first,
         log=log,
         visibility_s=timing.visibility_s,
         concurrent_runs=settings.concurrent_runs,

@@ -59,7 +59,6 @@ class Server:
         """
         async with contextlib.AsyncExitStack() as closing:
             home = await self._open(closing)
-            await home.connections.clear()
             left = await home.runs.recover()
             for job in left:
                 await home.queue.send(job)
@@ -98,6 +97,7 @@ class Server:
             host=HOST,
             port=self.port,
         )
+        await home.connections.clear()  # while nobody can connect yet
         runner = web.AppRunner(home.face.app(), access_log=None, handle_signals=False, shutdown_timeout=2.0)
         await runner.setup()
         closing.push_async_callback(runner.cleanup)

@@ -20,6 +20,7 @@ COLUMNS = ", ".join(_FIELDS)
 _MARKS = ", ".join("?" for _ in _FIELDS)
 _INSERT = f"INSERT INTO runs ({COLUMNS}, next_check_ms, number) VALUES ({_MARKS}, ?, ?)"
 _FIND = f"SELECT {COLUMNS} FROM runs WHERE user = ? AND client_message_id = ?"
+_GET = f"SELECT {COLUMNS} FROM runs WHERE user = ? AND run_id = ?"
 _AHEAD = f"SELECT count(*) FROM runs WHERE user = ? AND thread_id = ? AND turn < ? AND {OPEN}"
 # Named, for SQLite would rather go through every run of the user.
 _SO_MANY_OPEN = f"SELECT 1 FROM runs INDEXED BY open_runs WHERE user = ? AND {OPEN} LIMIT 1 OFFSET ?"
@@ -34,11 +35,7 @@ def run_of(row: tuple[Any, ...]) -> Run:
 
 def find(connection: sqlite3.Connection, user: str, client_message_id: str) -> Accepted | None:
     """Return what a message made, as a duplicate."""
-    row = connection.execute(_FIND, (user, client_message_id)).fetchone()
-    if row is None:
-        return None
-    run = run_of(row)
-    return Accepted(run, duplicate=True, position=_ahead(connection, run))
+    return _found(connection, connection.execute(_FIND, (user, client_message_id)).fetchone())
 
 
 def accept(connection: sqlite3.Connection, acceptance: Acceptance, *, next_check_ms: int) -> Accepted:
@@ -53,10 +50,9 @@ def accept(connection: sqlite3.Connection, acceptance: Acceptance, *, next_check
         Refused: `not_found`, `thread_busy` or `rate_limited`.
     """
     wanted = acceptance.run
-    if wanted.client_message_id is not None:
-        before = find(connection, wanted.user, wanted.client_message_id)
-        if before is not None:  # by an earlier try of this accept, it may be
-            return replace(before, duplicate=before.run.run_id != wanted.run_id)
+    before = _made(connection, wanted)
+    if before is not None:  # by an earlier try of this accept, it may be
+        return replace(before, duplicate=before.run.run_id != wanted.run_id)
     run = replace(wanted, turn=_take_turn(connection, acceptance))
     position = 0 if acceptance.new_thread else _ahead(connection, run)
     if acceptance.only_if_idle and position:
@@ -73,6 +69,20 @@ def accept(connection: sqlite3.Connection, acceptance: Acceptance, *, next_check
     record = History(run.user, run.run_id).record(acceptance.token, [entry])
     connection.execute(INSERT, record_row(run.user, run.run_id, record))
     return Accepted(run, duplicate=False, position=position)
+
+
+def _made(connection: sqlite3.Connection, wanted: Run) -> Accepted | None:
+    """Return what a message made; of one without an id, what the same accept made."""
+    if wanted.client_message_id is not None:
+        return find(connection, wanted.user, wanted.client_message_id)
+    return _found(connection, connection.execute(_GET, (wanted.user, wanted.run_id)).fetchone())
+
+
+def _found(connection: sqlite3.Connection, row: tuple[Any, ...] | None) -> Accepted | None:
+    if row is None:
+        return None
+    run = run_of(row)
+    return Accepted(run, duplicate=True, position=_ahead(connection, run))
 
 
 def _take_turn(connection: sqlite3.Connection, acceptance: Acceptance) -> int:

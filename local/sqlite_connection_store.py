@@ -48,9 +48,9 @@ class SqliteConnectionStore:
         return oldest
 
     async def remove(self, connection_id: str) -> None:
-        """Forget a connection."""
-        if self._forget(connection_id):
-            await self._delete(connection_id)
+        """Forget a connection; also one that only the disk still knows, for a delete can fail."""
+        self._forget(connection_id)
+        await self._delete(connection_id)
 
     async def subscribers(self, user: str) -> list[Subscriber]:
         """Return a user's connections."""
@@ -82,12 +82,11 @@ class SqliteConnectionStore:
     async def _delete(self, connection_id: str) -> None:
         await self._database.apply(lambda connection: connection.execute(_DELETE, (connection_id,)).rowcount)
 
-    def _forget(self, connection_id: str) -> bool:
+    def _forget(self, connection_id: str) -> None:
         user = self._users.pop(connection_id, None)
         if user is None:
-            return False
+            return
         mine = self._subscribers[user]
         del mine[connection_id]
         if not mine:
             del self._subscribers[user]
-        return True

@@ -8,7 +8,7 @@ from local.database import Database
 from local.sqlite_acceptance import COLUMNS, OPEN, accept, find, run_of
 from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import ONE_MACHINE, Timing
-from playbyplay.ports import MAX_TURNS, Acceptance, Accepted, Acquired, Clock, Job, NotAcquired
+from playbyplay.ports import MAX_TURNS, Acceptance, Accepted, Acquired, Clock, Job, NotAcquired, Settled
 from playbyplay.protocol.base import RunStatus
 
 _SELECT = f"SELECT {COLUMNS} FROM runs"
@@ -123,20 +123,20 @@ class SqliteRunStore:
             self._watches[run_id].add(watch)
         return watch
 
-    async def settle(self, run: Run, status: RunStatus) -> Run | None:
-        """Note that a run has ended; return the first open turn of its thread, which is looked at soon."""
+    async def settle(self, run: Run, status: RunStatus) -> Settled:
+        """Note that a run has ended; return the first open turn of its thread, which is looked at soon, as well."""
         soon_ms = self._clock.now_ms() + self._first_check_ms
         self._cancelled.discard(run.run_id)
         self._watches.pop(run.run_id, None)
 
-        def settle(connection: sqlite3.Connection) -> Run | None:
-            connection.execute(_SETTLE, (status, run.user, run.run_id))
+        def settle(connection: sqlite3.Connection) -> Settled:
+            changed = connection.execute(_SETTLE, (status, run.user, run.run_id)).rowcount == 1
             row = connection.execute(_HEAD, (run.user, run.thread_id)).fetchone()
             if row is None:
-                return None
+                return Settled(None, changed)
             head = run_of(row)
             connection.execute(_SOON, (soon_ms, head.user, head.run_id, soon_ms))
-            return head
+            return Settled(head, changed)
 
         return await self._database.write(settle)
 

@@ -4,6 +4,7 @@ import asyncio
 import functools
 
 from agent_runner.supervisor import Supervisor
+from local.owners_first import OwnersFirst
 from local.run_queue import LocalRunQueue, QueuedJob
 from playbyplay.ports import Log
 
@@ -14,15 +15,24 @@ class Worker:
     """The runner of this home.
 
     Args:
+        owners_first: keeps a job that comes once more from the run of an owner that has had no time to renew.
         visibility_s: how long a job is hidden, from the last time its runner was heard of.
         concurrent_runs: how many runs are worked on at a time.
     """
 
     def __init__(
-        self, *, queue: LocalRunQueue, supervisor: Supervisor, log: Log, visibility_s: float, concurrent_runs: int
+        self,
+        *,
+        queue: LocalRunQueue,
+        supervisor: Supervisor,
+        owners_first: OwnersFirst,
+        log: Log,
+        visibility_s: float,
+        concurrent_runs: int,
     ) -> None:
         self._queue = queue
         self._supervisor = supervisor
+        self._owners_first = owners_first
         self._log = log
         self._visibility_s = visibility_s
         self._slots = asyncio.Semaphore(concurrent_runs)
@@ -35,6 +45,7 @@ class Worker:
             while True:
                 await self._slots.acquire()
                 queued = await self._queue.receive()
+                await self._owners_first.renewed()
                 await queued.extend(self._visibility_s)
                 task = asyncio.create_task(self._supervisor.run(queued.job, queued), name=queued.job.run_id)
                 self._tasks.add(task)

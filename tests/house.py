@@ -115,9 +115,11 @@ class House:
         """`agent_message` on these ports."""
         return Accept(
             runs=self.runs,
+            journal=self.journal,
             queue=self.queue,
             backlog=self.backlog,
             notifier=self.notifier,
+            settlement=self.settlement,
             cancel=self.cancel,
             clock=self.clock,
             ids=self.ids,

@@ -9,17 +9,19 @@ from collections.abc import Awaitable
 
 from message.caller import Caller
 from message.cancel import Cancel
-from message.double_text import Interrupt, turns_ahead
+from message.double_text import Interrupt, Repair, turns_ahead
 from playbyplay.domain.thread import Run, check_repeat, digest
 from playbyplay.domain.timing import Timing, timestamp
-from playbyplay.errors import OutcomeUnknown, Refused, StoreUnavailable
+from playbyplay.errors import OutcomeUnknown, PlaybyplayError, Refused, StoreUnavailable
 from playbyplay.notifier import Notifier
-from playbyplay.ports import Acceptance, Accepted, Backlog, Clock, Ids, Job, Limits, Log, RunQueue, RunStore
+from playbyplay.ports import Acceptance, Accepted, Backlog, Clock, Ids, Job, Journal, Limits, Log, RunQueue, RunStore
 from playbyplay.protocol.commands import AgentMessage
 from playbyplay.protocol.replies import MessageAccepted, RunInput
 from playbyplay.settings import DoubleText
+from playbyplay.settlement import Settlement
 
 _TRIES = 3
+_REPAIRS = 2
 _STORE_S = 5.0
 _SEND_S = 10.0  # so that a queue's own tries fit; with the store's it is well below the 25 s the function has
 _REFRESH_S = 2.0
@@ -33,9 +35,11 @@ class Accept:
         self,
         *,
         runs: RunStore,
+        journal: Journal,
         queue: RunQueue,
         backlog: Backlog,
         notifier: Notifier,
+        settlement: Settlement,
         cancel: Cancel,
         clock: Clock,
         ids: Ids,
@@ -49,6 +53,7 @@ class Accept:
         self._backlog = backlog
         self._notifier = notifier
         self._interrupt = Interrupt(runs=runs, cancel=cancel, log=log)
+        self._repair = Repair(runs=runs, journal=journal, settlement=settlement)
         self._clock = clock
         self._ids = ids
         self._log = log
@@ -168,7 +173,7 @@ class Accept:
             if tried:  # on AWS after 0.1 s, then after 0.4 s more
                 await asyncio.sleep(self._timing.retry_s / 50 * 4 ** (tried - 1) * (1 + self._ids.fraction()))
             try:
-                return await self._runs.accept(acceptance)
+                return await self._once(acceptance)
             except OutcomeUnknown:
                 accepted = await self._read_back(acceptance)
                 if accepted is not None:
@@ -176,6 +181,17 @@ class Accept:
             except StoreUnavailable:
                 continue
         return None
+
+    async def _once(self, acceptance: Acceptance) -> Accepted:
+        """Write once; a thread that only looks busy is mended first."""
+        wanted = acceptance.run
+        for _ in range(_REPAIRS):
+            try:
+                return await self._runs.accept(acceptance)
+            except Refused as refused:
+                if refused.code != "thread_busy" or not await self._repair(wanted.user, wanted.thread_id):
+                    raise
+        return await self._runs.accept(acceptance)
 
     async def _read_back(self, acceptance: Acceptance) -> Accepted | None:
         """Look whether the write took effect: by the message's id, else by the run's own."""
@@ -204,17 +220,17 @@ class Accept:
         try:
             async with asyncio.timeout(_SEND_S):
                 await self._queue.send(Job(run.user, run.run_id))
-        except (StoreUnavailable, TimeoutError):
+        except (PlaybyplayError, TimeoutError):
             self._log.event("run_retried", run_id=run.run_id, reason="queue")
 
     async def _refresh(self) -> None:
         """Learn how far the runners are behind, for the messages to come."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(PlaybyplayError, TimeoutError):
             async with asyncio.timeout(_REFRESH_S):
                 await self._backlog.refresh()
 
     async def _interrupt_ahead(self, caller: Caller, accepted: Accepted) -> None:
-        if self._double_text == "interrupt" and accepted.position > 0:
+        if self._double_text == "interrupt" and accepted.position > 0 and accepted.run.is_open:
             await self._interrupt(caller, accepted.run)
 
     async def _tell_others(self, caller: Caller, accepted: Accepted, acceptance: Acceptance) -> None:

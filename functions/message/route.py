@@ -35,14 +35,19 @@ class Route:
             connection_id = frame.connection_id
             reply = await self._reply(frame)
             if self._violations.too_many(connection_id, reply):
-                # API Gateway sends the reply once we have returned: the last one of such a client is not seen.
-                with contextlib.suppress(PostError):
-                    await self._gateway.close(connection_id)
+                await self._end(connection_id, reply)
             return {"statusCode": 200, "body": reply.to_json()}
         except Exception as error:  # noqa: BLE001 - raised again, without its text
             name = type(error).__name__
             self._log.event("frame_crashed", connection_id=connection_id, error=name)
             raise RuntimeError(name) from None
+
+    async def _end(self, connection_id: str, reply: Reply) -> None:
+        """Close a connection that was told why: API Gateway sends what we return only then, and it reaches nobody."""
+        with contextlib.suppress(PostError):
+            await self._gateway.post(connection_id, reply.to_json())
+        with contextlib.suppress(PostError):
+            await self._gateway.close(connection_id)
 
     async def _reply(self, frame: MessageEvent) -> Reply:
         if not frame.is_base64_encoded:

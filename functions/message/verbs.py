@@ -27,9 +27,11 @@ def dispatch_on(on: Cloud, settings: MessageSettings) -> Dispatch:
     return Dispatch(
         accept=Accept(
             runs=runs,
+            journal=journal,
             queue=on.queue,
             backlog=on.backlog,
             notifier=notifier,
+            settlement=on.settlement,
             cancel=cancel,
             clock=clock,
             ids=ids,

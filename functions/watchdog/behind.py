@@ -3,15 +3,15 @@
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from playbyplay.errors import OutcomeUnknown, StoreUnavailable
+from playbyplay.errors import PlaybyplayError
 from playbyplay.ports import Clock
 
 
 class Behind:
-    """Notes how long the run has waited for a runner that waits longest.
+    """Notes how long users have waited for a runner: not the one with the longest wait, but several.
 
     Args:
-        oldest_ms: tells when that run was accepted, None where none waits.
+        oldest_ms: tells since when, milliseconds since the epoch, None where too few wait.
         note: keeps the seconds, and when they were so many.
         clock: tells how long that is.
     """
@@ -29,7 +29,7 @@ class Behind:
 
     async def __call__(self) -> None:
         """Look and note; where the store does not answer, the note before stands until it is too old."""
-        with contextlib.suppress(StoreUnavailable, OutcomeUnknown):
+        with contextlib.suppress(PlaybyplayError):
             oldest_ms = await self._oldest_ms()
             now_ms = self._clock.now_ms()
             await self._note(max(0, now_ms - (now_ms if oldest_ms is None else oldest_ms)) / 1000, now_ms)

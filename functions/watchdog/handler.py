@@ -30,7 +30,7 @@ def build(settings: WatchdogSettings, *, log: Log, **parts: Unpack[Parts]) -> Ro
         log=log,
         timing=on.timing,
     )
-    behind = Behind(oldest_ms=overdue.oldest_unstarted_ms, note=on.backlog.note, clock=on.clock)
+    behind = Behind(oldest_ms=overdue.behind_since_ms, note=on.backlog.note, clock=on.clock)
     connections, gateway = on.connections, on.gateway
     sweep = Sweep(
         overdue=overdue, look=look, connections=connections, gateway=gateway, clock=on.clock, log=log, behind=behind

@@ -4,10 +4,11 @@ For a run that is overdue and for one whose job became a dead letter: neither is
 here may be done twice, and by two at once.
 """
 
+import contextlib
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from playbyplay.domain.journal import History
+from playbyplay.domain.journal import History, is_whole
 from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import Timing, milliseconds
 from playbyplay.domain.verdict import verdict
@@ -15,10 +16,10 @@ from playbyplay.errors import Demoted, OutcomeUnknown, StoreUnavailable
 from playbyplay.ports import Acquired, Clock, Ids, Job, Journal, Log, OverdueRuns, RunQueue, RunStore
 from playbyplay.settlement import Settlement
 
-Finding: TypeAlias = Literal["over", "settled", "held", "ended", "waits", "sent", "unreadable", "taken"]
-"""The run was over, and the store knew; it was over, and the store knows now; its owner is at work; it was to end
-and has; an earlier turn of its thread is open; its job was sent again; its journal holds what this version does not
-know; somebody took it meanwhile."""
+Finding: TypeAlias = Literal["unknown", "over", "settled", "held", "ended", "waits", "sent", "unreadable", "taken"]
+"""There is no such run; it was over, and the store knew; it was over, and the store knows now; its owner is at work; it
+was to end and has; an earlier turn of its thread is open; its job was sent again; its journal is not whole, or holds
+what this version does not know; somebody took it meanwhile."""
 
 
 class Look:
@@ -54,17 +55,38 @@ class Look:
             StoreUnavailable, OutcomeUnknown: it is not; the next look begins anew.
         """
         run = await self._runs.get(job.user, job.run_id)
-        if run is None or not run.is_open:
+        if run is None:
+            return "unknown"
+        if not run.is_open:
             return "over"
-        try:
-            history = History.of(run.user, run.run_id, await self._journal.read(run.user, run.run_id))
-        except (StoreUnavailable, OutcomeUnknown):
-            raise
-        except Exception as error:  # noqa: BLE001 - a later version wrote it, and may go on with it
-            self._log.event("run_retried", run_id=run.run_id, reason=type(error).__name__)
+        history = await self._history(run)
+        if history is None:
             await self._postpone(run)
             return "unreadable"
         return await self._judge(run, history, job)
+
+    async def put_off(self, job: Job) -> None:
+        """Have a run looked at again soon, but after those that wait already.
+
+        Raises:
+            StoreUnavailable, OutcomeUnknown: it stays as it was.
+        """
+        soon_ms = self._clock.now_ms() + int(self._timing.check_again_s * 1000)
+        await self._overdue.postpone(job.user, job.run_id, until_ms=soon_ms)
+
+    async def _history(self, run: Run) -> History | None:
+        """Return a run's journal; None where it cannot be gone on from, by this version or at all."""
+        try:
+            records = await self._journal.read(run.user, run.run_id)
+            if is_whole(records):
+                return History.of(run.user, run.run_id, records)
+            reason = "expired"
+        except (StoreUnavailable, OutcomeUnknown):
+            raise
+        except Exception as error:  # noqa: BLE001 - a later version wrote it, and may go on with it
+            reason = type(error).__name__
+        self._log.event("run_unreadable", run_id=run.run_id, reason=reason)
+        return None
 
     async def _judge(self, run: Run, history: History, job: Job) -> Finding:
         now_ms = self._clock.now_ms()
@@ -79,14 +101,17 @@ class Look:
         found = replace(run, attempts=run.attempts + 1)
         if verdict(found, history, now_ms=now_ms, timing=self._timing) is not None:
             return await self._end(run)
-        if run.turn > 1:
-            # Before the question: whoever settles the turn before meanwhile brings the next look forward again.
-            await self._postpone(run, history)
-            if await self._waits(run):
-                return "waits"
-        await self._queue.send(job)
-        self._log.event("job_sent_again", run_id=run.run_id, silent_ms=self._silent_ms(run, history))
+        # Before anything is asked: whoever settles the turn before, or takes this one, sets the next look anew.
         await self._postpone(run, history)
+        try:
+            if run.turn > 1 and await self._waits(run):
+                return "waits"
+            await self._queue.send(job)
+        except Exception:
+            with contextlib.suppress(StoreUnavailable, OutcomeUnknown):
+                await self.put_off(job)
+            raise
+        self._log.event("job_sent_again", run_id=run.run_id, silent_ms=self._silent_ms(run, history))
         return "sent"
 
     async def _end(self, run: Run) -> Finding:
@@ -97,17 +122,29 @@ class Look:
         if not isinstance(acquired, Acquired):
             return "taken"
         try:
-            history = History.of(run.user, run.run_id, await self._journal.read(run.user, run.run_id))
-            if history.state.phase != "ended":
-                ends = verdict(acquired.run, history, now_ms=now_ms, timing=self._timing)
-                if ends is None:  # it got on meanwhile
-                    await self._runs.release(run.user, run.run_id, owner)
-                    return "taken"
-                await self._settlement.take_and_fail(history, ends)
-            await self._settlement.settle(acquired.run, history)
+            return await self._end_taken(acquired.run)
         except Demoted:
             return "taken"
+        except Exception:
+            await self._release(run, owner)
+            raise
+
+    async def _end_taken(self, run: Run) -> Finding:
+        """End a run that is ours now, if it is still to end."""
+        history = History.of(run.user, run.run_id, await self._journal.read(run.user, run.run_id))
+        if history.state.phase != "ended":
+            ends = verdict(run, history, now_ms=self._clock.now_ms(), timing=self._timing)
+            if ends is None:  # it got on meanwhile
+                await self._runs.release(run.user, run.run_id, run.owner or "")
+                return "taken"
+            await self._settlement.take_and_fail(history, ends)
+        await self._settlement.settle(run, history)
         return "ended"
+
+    async def _release(self, run: Run, owner: str) -> None:
+        """Give a lease back; one that cannot be given back ends by itself."""
+        with contextlib.suppress(StoreUnavailable, OutcomeUnknown):
+            await self._runs.release(run.user, run.run_id, owner)
 
     async def _waits(self, run: Run) -> bool:
         """Whether an earlier turn of its thread is open: whoever settles that one sends this one."""

@@ -27,6 +27,7 @@ class Route:
         swept = await self._sweep()
         return {
             "overdue": swept.overdue,
+            "astray": swept.astray,
             "findings": dict(swept.findings),
             "failed": swept.failed,
             "closed": swept.closed,

@@ -10,7 +10,7 @@ from playbyplay.adapters.tables import (
     ENDING_SESSIONS,
     NEXT_CHECK,
     OPEN_BY_AGE,
-    OPEN_BY_CHECK,
+    OPEN_BY_NEXT_CHECK,
     OPEN_SHARD,
     OPEN_SINCE,
     PK,
@@ -41,7 +41,13 @@ class Stored:
             attributes=[open_since, open_shard, _attribute(NEXT_CHECK, "N")],
             LocalSecondaryIndexes=[_index(OPEN_BY_AGE, PK, OPEN_SINCE, ProjectionType="ALL")],
             GlobalSecondaryIndexes=[
-                _index(OPEN_BY_CHECK, OPEN_SHARD, NEXT_CHECK, ProjectionType="INCLUDE", NonKeyAttributes=[*CHECK_SHOWS])
+                _index(
+                    OPEN_BY_NEXT_CHECK,
+                    OPEN_SHARD,
+                    NEXT_CHECK,
+                    ProjectionType="INCLUDE",
+                    NonKeyAttributes=[*CHECK_SHOWS],
+                )
             ],
         )
         await _make(aws, journal)

@@ -145,7 +145,7 @@ async def test_a_turn_accepted_while_the_one_before_it_ends_is_sent(cloud: AwsHo
             ended, made = await asyncio.gather(
                 _later(number / 8_000, settling.settle(before.run, "completed")), accepting.accept(wanted)
             )
-            told = ended is not None and ended.run_id == made.run.run_id
+            told = ended.head is not None and ended.head.run_id == made.run.run_id
             assert told or made.position == 0
             assert (await cloud.runs.head(USER, thread_id)) == made.run
 

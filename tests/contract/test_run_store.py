@@ -9,13 +9,14 @@ import pytest
 from playbyplay.domain.journal import InputEntry
 from playbyplay.domain.thread import Run, digest
 from playbyplay.errors import OutcomeUnknown, Refused, StoreUnavailable
-from playbyplay.ports import Acceptance, Accepted, Acquired, NotAcquired
+from playbyplay.ports import Acceptance, Accepted, Acquired, Limits, NotAcquired
 from tests.contract.home import Home
 from tests.fakes.ids import uuid
 from tests.histories import MESSAGE, OTHER, RUN, THREAD, TIME, USER
 
 NOW = 1_750_000_000_000
 LEASE = NOW + 30_000
+ROOM = Limits(open_runs=64)
 
 
 def acceptance(
@@ -38,7 +39,9 @@ def acceptance(
         created_ms=NOW + number,
         deadline_ms=NOW + number + 7_200_000,
     )
-    return Acceptance(run=run, new_thread=new_thread, content=content, timestamp=TIME, token=uuid(200 + number))
+    return Acceptance(
+        run=run, new_thread=new_thread, content=content, timestamp=TIME, token=uuid(200 + number), limits=ROOM
+    )
 
 
 async def accepted_turns(home: Home, count: int, *, user: str = USER, thread_id: str = THREAD) -> list[Run]:
@@ -110,6 +113,25 @@ async def test_messages_without_an_id_are_never_duplicates(home: Home) -> None:
     """Without a client_message_id each accept makes a run of its own."""
     outcomes = [await home.runs.accept(acceptance(number, thread_id=uuid(900 + number))) for number in range(3)]
     assert [one.duplicate for one in outcomes] == [False] * 3
+
+
+@pytest.mark.parametrize("message", [None, MESSAGE])
+async def test_the_same_accept_again_finds_its_run(home: Home, message: str | None) -> None:
+    """No duplicate, whether the thread is new or not, while the run is open and after it; nothing is written twice."""
+    for number in range(2):
+        given = message and uuid(600 + number)
+        wanted = acceptance(number, new_thread=number == 0, message=given)
+        made = await home.runs.accept(wanted)
+        assert (made.duplicate, made.run.turn, made.position) == (False, number + 1, number)
+        assert await asyncio.gather(*(home.runs.accept(wanted) for _ in range(3))) == [made] * 3
+    first, second = await home.runs.turns(USER, THREAD, from_turn=1)
+    for run in (first, second):
+        assert len(await home.journal.read(USER, run.run_id)) == 1
+    await home.runs.settle(second, "completed")
+    again = await home.runs.accept(wanted)
+    assert again == Accepted(replace(second, status="completed"), duplicate=False, position=1)
+    next_one = await home.runs.accept(acceptance(2, new_thread=False))
+    assert (next_one.run.turn, len(await home.runs.open_runs(USER, limit=9))) == (3, 2)
 
 
 async def test_one_id_of_two_users_makes_two_runs(home: Home) -> None:
@@ -313,21 +335,31 @@ async def test_settling_notes_the_end_once(home: Home) -> None:
     """The first status stays, the lease ends, and a repeat with another status changes nothing."""
     (run,) = await accepted_turns(home, 1)
     await acquired(home, run)
-    await home.runs.settle(run, "completed")
+    assert (await home.runs.settle(run, "completed")).changed
     settled = await home.runs.get(USER, run.run_id)
     assert settled is not None
     assert (settled.status, settled.owner, settled.is_open) == ("completed", None, False)
-    await home.runs.settle(run, "failed")
+    assert not (await home.runs.settle(run, "failed")).changed
     assert await home.runs.get(USER, run.run_id) == settled
+
+
+async def test_of_many_who_settle_a_run_one_has_changed_it(home: Home) -> None:
+    """Whoever counts ends counts each once, though a next turn is open; one that is not there was changed by nobody."""
+    first, second = await accepted_turns(home, 2)
+    noted = await asyncio.gather(*(home.runs.settle(first, "completed") for _ in range(8)))
+    assert sum(one.changed for one in noted) == 1
+    assert {one.head for one in noted} == {second}
+    for nobodys in (replace(second, user=OTHER), replace(second, run_id=uuid(404))):
+        assert not (await home.runs.settle(nobodys, "failed")).changed
 
 
 async def test_settling_returns_the_first_open_turn_of_the_thread(home: Home) -> None:
     """Whoever settles a turn learns which is next; None when there is none; a repeat learns it again."""
     first, second, third = await accepted_turns(home, 3)
-    assert await home.runs.settle(second, "cancelled") == first
-    assert await home.runs.settle(first, "completed") == third
-    assert await home.runs.settle(first, "completed") == third
-    assert await home.runs.settle(third, "failed") is None
+    assert (await home.runs.settle(second, "cancelled")).head == first
+    assert (await home.runs.settle(first, "completed")).head == third
+    assert (await home.runs.settle(first, "completed")).head == third
+    assert (await home.runs.settle(third, "failed")).head is None
 
 
 async def test_the_head_is_the_first_open_turn(home: Home) -> None:

@@ -83,6 +83,24 @@ async def test_a_message_that_made_a_run_is_not_refused_for_it(home: Home) -> No
     assert retried == made
 
 
+async def test_another_try_of_an_accept_is_not_refused_for_its_own_run(home: Home) -> None:
+    """Without a client_message_id too: neither for a busy thread nor at a limit, and of the two only one counts."""
+    limits = Limits(open_runs=2, messages_per_minute=2)
+    await home.runs.accept(acceptance(0))
+    wanted = replace(acceptance(1, new_thread=False), limits=limits)
+    made = await home.runs.accept(wanted)
+    assert await home.runs.accept(wanted) == made
+    idle = replace(acceptance(2, thread_id=uuid(902), user=OTHER), only_if_idle=True, limits=Limits(open_runs=1))
+    begun = await home.runs.accept(idle)
+    assert await home.runs.accept(idle) == begun
+    behind = replace(acceptance(3, thread_id=uuid(902), user=OTHER, new_thread=False), only_if_idle=True)
+    assert (await refusal(home, behind)).code == "thread_busy"
+    await home.runs.settle(begun.run, "completed")
+    next_one = await home.runs.accept(behind)
+    assert await home.runs.accept(behind) == next_one
+    assert (next_one.run.turn, len(await home.runs.open_runs(USER, limit=9))) == (2, 2)
+
+
 async def test_a_user_has_no_more_open_runs_than_allowed(home: Home) -> None:
     """`rate_limited`, those that wait their turn included; as soon as one has ended there is room for one."""
     first, _second = await accepted_turns(home, 2)

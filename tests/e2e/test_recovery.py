@@ -1,18 +1,23 @@
-"""A runner that falls while its server goes on: how soon its run goes on, with its job and without."""
+"""A runner that falls while its server goes on, and one at work whose lease ends: who goes on, and how soon."""
 
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent_runner.agent import tool
 from agent_runner.model import ModelRequest, ModelResponse, OnText
+from agent_runner.registry import Registry
 from local.run_queue import LocalRunQueue, QueuedJob
+from local.sqlite_run_store import SqliteRunStore
+from playbyplay.domain.timing import ONE_MACHINE
 from playbyplay.ports import Job
-from tests.e2e.home import Member, running_home
+from tests.e2e.home import Member, plain_agent, running_home
 from tests.e2e.raw_socket import ClosedByServerError
 from tests.fakes.clock import FakeClock
-from tests.fakes.model import FakeModel, says
+from tests.fakes.model import FakeModel, calls, says
 
 GOES_ON_S = 4.0
 WITHOUT_JOB_S = 5.0
@@ -23,6 +28,16 @@ async def thinks_for_ever(_request: ModelRequest, _on_text: OnText) -> ModelResp
     """Keep the runner at work until it falls."""
     await asyncio.get_running_loop().create_future()
     return says("Too late.")
+
+
+class Leaping:
+    """A clock that goes like that of the machine until it leaps."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + self.ahead_ms
 
 
 def fall() -> None:
@@ -94,6 +109,51 @@ async def test_a_run_whose_job_was_lost_before_anybody_took_it_goes_on(
         await heard(member, "final_response", seconds=WITHOUT_JOB_S)
         await heard(member, "final_response", seconds=WITHOUT_JOB_S)
         assert len(lost) == 2
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+async def test_a_run_at_work_is_nobody_elses_when_the_clock_leaps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    """As when a machine wakes: its owner renews first, so an unsafe tool at work is not called uncertain.
+
+    Neither the watchdog takes the run over nor, where its job was delivered twice, the runner that has the other.
+    """
+    gate, clock, renewed = asyncio.Event(), Leaping(), asyncio.Event()
+
+    @tool(semantics="unsafe", running="Paying the bill")
+    async def pay_bill() -> str:
+        """Pay the bill."""
+        await gate.wait()
+        return "Paid."
+
+    renew, send = SqliteRunStore.renew, LocalRunQueue.send
+
+    async def tells(*run: Any, **lease: Any) -> bool:
+        done = await renew(*run, **lease)
+        renewed.set()
+        return done
+
+    async def sends(queue: LocalRunQueue, job: Job) -> None:
+        for _ in range(jobs):
+            await send(queue, job)
+
+    monkeypatch.setattr(SqliteRunStore, "renew", tells)
+    monkeypatch.setattr(LocalRunQueue, "send", sends)
+    model, registry = FakeModel(calls("pay_bill"), says("So.")), Registry((), root=plain_agent(tools=(pay_bill,)))
+    async with running_home(tmp_path, model=model, registry=registry, clock=clock) as home:
+        member = await home.join()
+        member.begin()
+        await member.until("tool_executing")
+        renewed.clear()
+        await asyncio.wait_for(renewed.wait(), 3)
+        clock.ahead_ms += 600_000  # the next renewal is a second away, the next sweep half a second at the most
+        await asyncio.sleep(ONE_MACHINE.lease_s)
+        gate.set()
+        frames = await member.until("final_response")
+        assert [frame["status"] for frame in frames if frame["type"] == "tool_completed"] == ["ok"]
+        assert len(home.log.of("run_acquired")) == 1
+        assert home.log.of("job_sent_again") == []
 
 
 async def test_a_server_at_rest_says_nothing(tmp_path: Path) -> None:

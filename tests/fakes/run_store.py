@@ -9,7 +9,7 @@ from playbyplay.domain.journal import History, InputEntry
 from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import CLOUD, Timing
 from playbyplay.errors import Refused
-from playbyplay.ports import MAX_TURNS, Acceptance, Accepted, Acquired, Clock, Job, NotAcquired
+from playbyplay.ports import MAX_TURNS, Acceptance, Accepted, Acquired, Clock, Job, NotAcquired, Settled
 from playbyplay.protocol.base import RunStatus
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Faults
@@ -95,17 +95,18 @@ class FakeRunStore:
             self._cancels[user, run_id].set()
             return self._change(run, cancel=True)
 
-    async def settle(self, run: Run, status: RunStatus) -> Run | None:
+    async def settle(self, run: Run, status: RunStatus) -> Settled:
         async with self.faults.around("runs.settle"):
             kept = self.runs.get((run.user, run.run_id))
-            if kept is not None and kept.is_open:
+            changed = kept is not None and kept.is_open
+            if kept is not None and changed:
                 self._change(kept, status=status, owner=None, lease_until_ms=0)
                 self.checks.pop((run.user, run.run_id), None)
             head = self._head(run.user, run.thread_id)
             if head is not None:
                 soon_ms = self._clock.now_ms() + round(self._timing.first_check_s * 1000)
                 self.checks[head.user, head.run_id] = min(self.checks[head.user, head.run_id], soon_ms)
-            return head
+            return Settled(head, changed)
 
     async def head(self, user: str, thread_id: str) -> Run | None:
         async with self.faults.around("runs.head"):

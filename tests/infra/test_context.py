@@ -99,3 +99,9 @@ def test_what_a_user_may_ask_for_is_the_same_unless_told() -> None:
     chosen = Context()
     for name in ("double_text", "open_runs", "messages_per_minute"):
         assert getattr(chosen, name) == getattr(usual, name)
+
+
+def test_one_user_alone_cannot_keep_every_runner_at_work() -> None:
+    """By the defaults a fifth of the runners is left to others, however many long runs one user opens."""
+    chosen = Context()
+    assert chosen.open_runs <= chosen.concurrency * 4 / 5

@@ -34,8 +34,8 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
         f"{STAGE}/POST/@connections/*": {"execute-api:ManageConnections"},
     },
     "Watchdog": {
-        RUNS: {f"dynamodb:{one}" for one in ("GetItem", "BatchGetItem", "UpdateItem", "Query")},
-        f"{RUNS}/index/open_by_check": {"dynamodb:Query"},
+        RUNS: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        f"{RUNS}/index/open_by_next_check": {"dynamodb:Query"},
         NOTE: {"dynamodb:PutItem"},
         JOURNAL: {"dynamodb:PutItem", "dynamodb:Query"},
         CONNECTIONS: {f"dynamodb:{one}" for one in TELLS},

@@ -13,7 +13,8 @@ ALARMS = {
     "RunnerErrors": 0,
     "MessageErrors": 0,
     "Throttles": 0,
-    "OverdueRuns": 0,
+    "RunsAstray": 0,
+    "RunsUnreadable": 0,
     "PoisonedJobs": 0,
     "WatchdogErrors": 0,
 }
@@ -24,7 +25,8 @@ PATIENCE = {
     "RunnerErrors": (2, 3),
     "MessageErrors": (2, 3),
     "Throttles": (2, 3),
-    "OverdueRuns": (3, 4),
+    "RunsAstray": (3, 4),
+    "RunsUnreadable": (1, 1),
     "PoisonedJobs": (1, 1),
     "WatchdogErrors": (2, 3),
 }
@@ -72,8 +74,9 @@ def test_the_alarms_watch_what_they_are_named_for(own: Stack) -> None:
     assert dimensions["RunnerErrors"] == ("Errors", of("FunctionName", "<Functions/Runner>"))
     assert dimensions["MessageErrors"] == ("Errors", of("FunctionName", "<Functions/Message>"))
     assert dimensions["WatchdogErrors"] == ("Errors", of("FunctionName", "<Functions/Watchdog>"))
-    assert dimensions["OverdueRuns"] == ("OverdueRuns", of("service", "watchdog"))
-    assert own.properties("Monitoring/OverdueRuns")["Statistic"] == "Maximum"
+    for name in ("RunsAstray", "RunsUnreadable"):
+        assert dimensions[name] == (name, of("service", "watchdog"))
+        assert own.properties(f"Monitoring/{name}")["Statistic"] == "Maximum"
     poison = [one["MetricStat"]["Metric"] for one in own.properties("Monitoring/PoisonedJobs")["Metrics"][1:]]
     assert [(one["MetricName"], one["Dimensions"]) for one in poison] == [
         ("JobDropped", [*of("reason", "malformed"), *of("service", "agent_runner")]),
@@ -96,19 +99,33 @@ def test_the_dashboard_shows_socket_queue_and_functions(own: Stack) -> None:
 
 
 def test_our_own_metrics_are_ones_that_are_counted(own: Stack) -> None:
-    """A graph of our namespace shows a metric of the catalogue, by its service and by what it is told apart by."""
+    """A graph or an alarm of our namespace has a metric of the catalogue, by its service and what tells it apart."""
     (dashboard,) = own.of("AWS::CloudWatch::Dashboard").values()
     shown = [
-        metric
+        (name, [one for one in rest[::2] if isinstance(one, str)])
         for widget in json.loads(dashboard["DashboardBody"])["widgets"]
-        for metric in widget["properties"]["metrics"]
-        if metric[0] == NAMESPACE
+        for namespace, name, *rest in widget["properties"]["metrics"]
+        if namespace == NAMESPACE
+    ]
+    alarms = own.of("AWS::CloudWatch::Alarm").values()
+    watched = [*alarms, *(one["MetricStat"]["Metric"] for alarm in alarms for one in _summed(alarm))]
+    rings = [
+        (one["MetricName"], [dimension["Name"] for dimension in one["Dimensions"]])
+        for one in watched
+        if one.get("Namespace") == NAMESPACE
     ]
     assert shown
+    assert {name for name, _dimensions in rings} == {"RunsAstray", "RunsUnreadable", "JobDropped", "DeadLetter"}
     told_apart = {metric.name: metric.dimension for metric in METRICS}
-    for _namespace, name, *rest in shown:
-        names = [one for one in rest[::2] if isinstance(one, str)]
+    for name, names in [*shown, *rings]:
         assert sorted(names) == sorted(filter(None, ["service", told_apart[name]]))
+
+
+def test_runs_that_are_on_their_way_ring_no_alarm(own: Stack) -> None:
+    """A turn that waits, or a run whose owner is at work, is looked at and healthy: no alarm counts looks."""
+    counted = {metric.name: metric.value for metric in METRICS if metric.event == "watchdog_swept"}
+    watched = {alarm.get("MetricName") for alarm in own.of("AWS::CloudWatch::Alarm").values()}
+    assert {value for name, value in counted.items() if name in watched} == {"astray", "unreadable"}
 
 
 def test_every_finding_of_a_dead_letter_is_shown(own: Stack) -> None:

@@ -10,11 +10,11 @@ from playbyplay.adapters.cloud import Cloud
 from playbyplay.adapters.sqs_run_queue import job_body
 from playbyplay.domain.connection import SESSION_S
 from playbyplay.domain.timing import CLOUD
-from playbyplay.ports import Acquired, Job
+from playbyplay.ports import Acquired, Job, Limits
 from playbyplay.settings import RunnerSettings
 from tests.fakes.faults import Crash
 from tests.fakes.ids import uuid
-from tests.histories import MESSAGE, USER
+from tests.histories import MESSAGE, OTHER, USER
 from tests.integration.cloud_house import CALLBACK, Client, CloudHouse
 from tests.unit.playbyplay.adapters.recording_aws import RecordingAws, refusal
 
@@ -109,7 +109,7 @@ async def test_a_job_that_was_never_sent_is_sent_by_a_sweep(house: CloudHouse) -
     house.clock.advance(CLOUD.first_check_s)
     assert (await house.sweep())["overdue"] == 0
     house.clock.advance(0.001)
-    assert await house.sweep() == {"overdue": 1, "findings": {"sent": 1}, "failed": 0, "closed": 0}
+    assert await house.sweep() == {"overdue": 1, "astray": 1, "findings": {"sent": 1}, "failed": 0, "closed": 0}
     assert await house.deliver() == 1
     assert events(me) == list(TYPES)
     house.clock.advance(CLOUD.queue_s)
@@ -184,7 +184,7 @@ async def test_a_dead_letter_of_a_finished_run_is_dropped(house: CloudHouse) -> 
     await house.deliver()
     told = me.frames()
     assert await look(house, job_body(Job(USER, run_id)), job_body(Job(USER, uuid(404)))) == DONE
-    assert findings(house) == ["over", "over"]
+    assert findings(house) == ["over", "unknown"]
     assert await house.received() == []
     assert me.frames() == told
 
@@ -254,6 +254,8 @@ async def test_messages_are_refused_while_the_runners_are_ten_minutes_behind(hou
     """By what the last sweep noted; what was accepted is known all the while, and all is well once they caught up."""
     me, serve = await house.client("mine=", USER), house.message()
     run_id = (await accepted(me, client_message_id=MESSAGE))["run_id"]
+    for user in ("ben", "cleo"):
+        await accepted(await house.client(f"{user}=", user))
     house.clock.advance(CLOUD.backlog_s + 1)
     await house.sweep()
     await me.send(serve, type="agent_message", content=PROMPT)  # of a new container the first one asks
@@ -269,6 +271,19 @@ async def test_messages_are_refused_while_the_runners_are_ten_minutes_behind(hou
     assert (await me.send(serve, type="agent_message", content=PROMPT))["type"] == "message_accepted"
 
 
+async def test_one_users_backlog_refuses_nobody(house: CloudHouse) -> None:
+    """Who has as many runs open as allowed is `rate_limited`; others are accepted, however long those wait."""
+    greedy, ann = await house.client("greedy=", USER), await house.client("ann=", OTHER)
+    for _ in range(Limits().open_runs):
+        assert (await accepted(greedy))["type"] == "message_accepted"
+    house.clock.advance(CLOUD.backlog_s + 1)
+    await house.sweep()
+    assert (await accepted(greedy))["code"] == "rate_limited"
+    serve = house.message()
+    for _ in range(3):  # the first one asks how far the runners are behind
+        assert (await ann.send(serve, type="agent_message", content=PROMPT))["type"] == "message_accepted"
+
+
 async def test_a_sweep_ends_connections_whose_session_is_over(house: CloudHouse) -> None:
     """They are closed and forgotten; those of others stay."""
     await house.client("old=", USER)
@@ -282,7 +297,7 @@ async def test_a_sweep_ends_connections_whose_session_is_over(house: CloudHouse)
 
 async def test_a_sweep_that_cannot_see_fails_without_a_word(house: CloudHouse) -> None:
     """Lambda counts an error, and logs the type's name alone."""
-    house.aws.fail("query", *[refusal("ThrottlingException")] * 24)
+    house.aws.fail("query", *[refusal("ThrottlingException")] * 3 * 24)  # of what comes first, too
     with pytest.raises(RuntimeError, match=r"^StoreUnavailable$") as crash:
         await house.sweep()
     assert crash.value.__suppress_context__

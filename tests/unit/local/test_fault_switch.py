@@ -132,6 +132,18 @@ async def test_all_runners_fall_now() -> None:
     assert scene.switch.armed == {}
 
 
+async def test_what_a_kill_did_is_told_though_another_is_armed() -> None:
+    """The armed one stays: `now` and a tool at work are not what it waits for."""
+    scene = Scene(RUN, OTHER)
+    await scene.order("kill_runner", when="tool")
+    assert await scene.order("kill_runner", when="now") == "A runner was killed."
+    assert list(scene.switch.armed) == ["kill_runner"]
+    scene.runners.at_work = [RUN]
+    scene.switch._tools[RUN] += 1
+    assert await scene.order("kill_runner", when="tool") == "A runner was killed in the middle of a tool."
+    assert list(scene.switch.armed) == ["kill_runner"]
+
+
 # Posts.
 
 

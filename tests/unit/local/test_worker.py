@@ -8,14 +8,20 @@ from contextlib import asynccontextmanager
 import pytest
 
 from agent_runner.supervisor import Supervisor
-from local.run_queue import LocalRunQueue
+from local.owners_first import OwnersFirst
+from local.run_queue import LocalRunQueue, QueuedJob
 from local.worker import RETRY_S, Worker
+from playbyplay.domain.timing import ONE_MACHINE
+from playbyplay.errors import StoreRefused, Unreadable
 from playbyplay.ports import Job, Receipt
-from tests.fakes.faults import Crash
+from tests.fakes.clock import FakeClock
+from tests.fakes.faults import Crash, before
 from tests.fakes.ids import uuid
 from tests.fakes.leaps import Leaps
 from tests.fakes.log import FakeLog
+from tests.fakes.model import FakeModel, says
 from tests.histories import USER
+from tests.house import QUICK, House
 
 HIDDEN_S = 4.0
 JOB, OTHER_JOB = Job(USER, uuid(1)), Job(USER, uuid(2))
@@ -40,12 +46,14 @@ class Bench:
 
     def __init__(self, leap: Leaps, concurrent_runs: int) -> None:
         self.leap = leap
+        self.clock = FakeClock()
         self.log = FakeLog()
         self.queue = LocalRunQueue()
         self.supervisor = Planned()
         worker = Worker(
             queue=self.queue,
             supervisor=self.supervisor,
+            owners_first=OwnersFirst(self.clock, ONE_MACHINE),
             log=self.log,
             visibility_s=HIDDEN_S,
             concurrent_runs=concurrent_runs,
@@ -116,12 +124,75 @@ async def test_a_job_comes_again_when_its_runner_says(monkeypatch: pytest.Monkey
         await at.comes_again_after(7)
 
 
-async def test_a_job_that_met_a_bug_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, ValueError, StoreRefused, Unreadable, TimeoutError])
+async def test_a_job_that_met_a_bug_comes_again(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     """Soon, and the log says what it met by the type's name alone."""
-    async with bench(monkeypatch, raises(ZeroDivisionError("a SECRET"))) as at:
+    async with bench(monkeypatch, raises(error("a SECRET"))) as at:
         await at.leap.settle()
-        assert at.log.of("run_retried") == [{"run_id": JOB.run_id, "reason": "ZeroDivisionError"}]
+        assert at.log.of("run_retried") == [{"run_id": JOB.run_id, "reason": error.__name__}]
         await at.comes_again_after(RETRY_S)
+
+
+async def test_a_run_that_cannot_be_read_is_done_once_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own journal or that of the turn before: its job comes again and again, and no try leaves its place taken."""
+    house = House()
+    first = await house.say()
+    await house.supervisor(FakeModel(says("So."))).run(Job(USER, first.run_id), QueuedJob(Job(USER, first.run_id)))
+    second = await house.say("And then?", thread_id=first.thread_id)
+    leap, queue = Leaps(monkeypatch), LocalRunQueue()
+    house.faults.plan(
+        "journal.read", *[before(ValueError("a SECRET"))] * 3, *[None, before(ValueError("a SECRET"))] * 3
+    )
+    worker = Worker(
+        queue=queue,
+        supervisor=house.supervisor(FakeModel(says("Then so."))),
+        owners_first=OwnersFirst(house.clock, ONE_MACHINE),
+        log=house.log,
+        visibility_s=HIDDEN_S,
+        concurrent_runs=1,
+    )
+    working = asyncio.create_task(worker.work())
+    await queue.send(Job(USER, second.run_id))
+    for _ in range(3):
+        await leap(RETRY_S)
+    for _ in range(4):
+        await leap(QUICK.held_s)
+    reasons = [fields["reason"] for fields in house.log.of("run_retried") if fields["run_id"] == second.run_id]
+    assert reasons == ["ValueError"] * 3 + ["Unreadable"] * 3
+    assert (house.run(second.run_id).status, house.run(second.run_id).attempts) == ("completed", 1)
+    working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+
+
+async def test_every_job_leaves_its_place_whatever_became_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One place served all of them, and there is still one, not more."""
+
+    async def cancels_itself(_receipt: Receipt) -> float | None:
+        raise asyncio.CancelledError
+
+    doings = [answers(None), answers(7.0), raises(ZeroDivisionError()), raises(Unreadable()), raises(Crash())]
+    jobs = [Job(USER, uuid(10 + number)) for number in range(8)]
+    async with bench(monkeypatch, *doings, cancels_itself, hangs, hangs, concurrent_runs=1) as at:
+        for job in jobs[1:]:
+            await at.queue.send(job)
+        await at.leap(0.5)
+        assert at.supervisor.ran == [JOB, *jobs[1:7]]
+        runners()[0].cancel()
+        await at.leap.settle()
+        assert at.supervisor.ran == [JOB, *jobs[1:8]]
+
+
+async def test_no_job_is_begun_before_owners_have_renewed_after_a_leap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that comes once more would find the lease of a live owner ended."""
+    async with bench(monkeypatch, hangs) as at:
+        await at.leap(1)
+        at.clock.advance(3600)
+        await at.queue.send(OTHER_JOB)
+        await at.leap(ONE_MACHINE.renew_s + ONE_MACHINE.heartbeat_s / 4)
+        assert at.supervisor.ran == [JOB]
+        await at.leap(ONE_MACHINE.heartbeat_s / 4 + 0.01)
+        assert at.supervisor.ran == [JOB, OTHER_JOB]
 
 
 async def test_the_job_of_a_runner_that_fell_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +263,14 @@ async def test_the_runners_of_one_run_are_killed_or_all(monkeypatch: pytest.Monk
     """Whoever is killed is named, says nothing any more, and its job comes again; others go on."""
     leap, queue, supervisor = Leaps(monkeypatch), LocalRunQueue(), Planned()
     supervisor.doings += [hangs, hangs]
-    worker = Worker(queue=queue, supervisor=supervisor, log=FakeLog(), visibility_s=HIDDEN_S, concurrent_runs=8)
+    worker = Worker(
+        queue=queue,
+        supervisor=supervisor,
+        owners_first=OwnersFirst(FakeClock(), ONE_MACHINE),
+        log=FakeLog(),
+        visibility_s=HIDDEN_S,
+        concurrent_runs=8,
+    )
     working = asyncio.create_task(worker.work())
     for job in (JOB, OTHER_JOB):
         await queue.send(job)

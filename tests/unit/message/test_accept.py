@@ -8,7 +8,7 @@ import pytest
 
 from playbyplay.domain.thread import digest
 from playbyplay.domain.timing import CLOUD
-from playbyplay.errors import ConnectionGone, PostFailed, Refused
+from playbyplay.errors import ConnectionGone, PlaybyplayError, PostFailed, Refused, StoreRefused, StoreUnavailable
 from playbyplay.ports import Job, Limits
 from playbyplay.protocol.replies import MessageAccepted
 from tests.fakes.faults import Fault, Faults, before, fail_after, fail_before, lost
@@ -281,11 +281,12 @@ async def test_an_overload_that_was_written_is_healed_by_the_resend() -> None:
     assert list(house.runs.runs) == [(USER, again.run_id)]
 
 
-async def test_a_queue_that_fails_does_not_take_the_acceptance_back() -> None:
+@pytest.mark.parametrize("error", [StoreUnavailable("down"), StoreRefused("a bug of ours")])
+async def test_a_queue_that_fails_does_not_take_the_acceptance_back(error: Exception) -> None:
     """The run is durable: the client is told so, its other devices too, and a later look at the open runs sends it."""
     house = House()
     await house.watch()
-    house.faults.plan("queue.send", fail_before())
+    house.faults.plan("queue.send", before(error))
     reply = await house.send("Why?", message=MESSAGE)
     assert house.run(reply.run_id).status == "queued"
     assert [frame["run_id"] for frame in house.gateway.frames(house.seen, "run_input")] == [reply.run_id]
@@ -544,3 +545,17 @@ async def test_a_backlog_that_hangs_does_not_hold_the_reply(monkeypatch: pytest.
     await leap(0.2)
     assert sending.done()
     assert (await sending).turn == 1
+
+
+@pytest.mark.parametrize("trouble", [StoreUnavailable("away"), StoreRefused("a bug")], ids=["away", "a bug of ours"])
+async def test_a_backlog_that_fails_does_not_cost_the_reply(trouble: PlaybyplayError) -> None:
+    """Not that of a committed message, not that of its repeat, and not the refusal of one that made no run."""
+    house = House()
+    house.faults.plan("backlog.refresh", before(trouble), before(trouble), None, before(trouble))
+    first = await house.send("Why?", message=MESSAGE)
+    again = await house.send("Why?", message=MESSAGE)
+    assert (again.run_id, again.duplicate) == (first.run_id, True)
+    house.backlog.seconds = QUICK.backlog_s + 1
+    await house.backlog.refresh()
+    assert (await refused(house, message=uuid(1))).code == "overloaded"
+    assert house.faults.count("backlog.refresh") == 4

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from playbyplay.domain.thread import Run
-from playbyplay.errors import Refused
+from playbyplay.domain.verdict import cancelled
+from playbyplay.errors import OutcomeUnknown, Refused, StoreRefused, StoreUnavailable
 from playbyplay.ports import Acquired, Job
 from tests.fakes.faults import Fault, before, fail_after, fail_before, lost
 from tests.fakes.leaps import Leaps
@@ -42,6 +43,118 @@ async def test_a_message_behind_an_open_turn_is_refused_where_it_may_not_wait() 
     await house.runs.settle(first, "completed")
     second = await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
     assert (second.turn, second.duplicate) == (2, False)
+
+
+async def told_the_end(house: House, run: Run) -> None:
+    """Have the end of a run committed and posted, and not noted yet."""
+    await house.settlement.take_and_fail(house.history(run), cancelled())
+    assert house.run(run.run_id).is_open
+
+
+async def busy(house: House, thread_id: str) -> None:
+    """Send a message that is refused, as nothing but busy."""
+    with pytest.raises(Refused) as refusal:
+        await house.send("Two.", thread_id=thread_id, message=MESSAGE)
+    assert (refusal.value.code, refusal.value.client_message_id) == ("thread_busy", MESSAGE)
+    assert refusal.value.retry_after_ms == 1000
+
+
+async def test_who_has_seen_the_end_may_send_the_next_message() -> None:
+    """The end is told before it is noted: the message has it noted, and is the only one that is sent for."""
+    house = House(double_text="reject")
+    first = await house.say("One.")
+    await told_the_end(house, first)
+    house.queue.sent.clear()
+    second = await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
+    assert (second.turn, second.duplicate, second.position) == (2, False, 0)
+    assert house.run(first.run_id).status == "cancelled"
+    assert house.queue.sent == [Job(USER, second.run_id)]
+
+
+async def test_a_thread_that_is_busy_stays_so_and_costs_one_read() -> None:
+    """The journal of the turn at work is read once, and nothing of it is changed."""
+    house = House(double_text="reject")
+    first = await house.say("One.")
+    await owned(house, first)
+    house.faults.calls.clear()
+    before_it = house.run(first.run_id)
+    await busy(house, first.thread_id)
+    assert house.faults.calls == ["runs.accept", "runs.head", "journal.read"]
+    assert house.run(first.run_id) == before_it
+
+
+async def test_a_thread_that_is_idle_by_the_time_it_is_looked_at_takes_the_message() -> None:
+    """Its turn was settled between the refusal and the question; nothing is left to be read."""
+    house = House(double_text="reject")
+    first = await house.say("One.")
+    gate = asyncio.Event()
+    house.faults.plan("runs.head", Fault("before", gate=gate))
+    sending = asyncio.ensure_future(house.send("Two.", thread_id=first.thread_id))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await house.runs.settle(first, "completed")
+    gate.set()
+    assert (await sending).turn == 2
+    assert house.faults.count("journal.read") == 0
+
+
+async def test_a_message_has_two_ends_noted_and_no_more() -> None:
+    """Those of turns that were accepted to wait, before the deployment changed; a repeat goes on from there."""
+    house = House()
+    first = await house.say("One.")
+    waiting = [await house.say(text, thread_id=first.thread_id) for text in ("Two.", "Three.")]
+    for run in (first, *waiting):
+        await told_the_end(house, run)
+    house.double_text = "reject"
+    house.faults.calls.clear()
+    await busy(house, first.thread_id)
+    assert house.faults.count("runs.accept") == 3
+    assert [house.run(run.run_id).is_open for run in (first, *waiting)] == [False, False, True]
+    assert (await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)).turn == 4
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [StoreUnavailable("away"), OutcomeUnknown("lost"), StoreRefused("a bug"), ValueError("a later version")],
+    ids=["unavailable", "unknown", "refused", "unreadable"],
+)
+@pytest.mark.parametrize("operation", ["runs.head", "journal.read", "runs.settle"])
+async def test_a_failure_behind_the_refusal_leaves_it_as_it_is(operation: str, trouble: Exception) -> None:
+    """The message is busy still, and sent again it is accepted."""
+    house = House(double_text="reject")
+    first = await house.say("One.")
+    await told_the_end(house, first)
+    house.faults.plan(operation, before(trouble))
+    await busy(house, first.thread_id)
+    assert (await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)).turn == 2
+
+
+async def test_a_journal_that_has_begun_to_expire_tells_of_no_end() -> None:
+    """What is left of it may begin anywhere."""
+    house = House(double_text="reject")
+    first = await house.say("One.")
+    await told_the_end(house, first)
+    del house.journal.slots[USER, first.run_id][0]
+    await busy(house, first.thread_id)
+    assert house.run(first.run_id).is_open
+
+
+@pytest.mark.parametrize("operation", ["runs.head", "journal.read", "runs.settle"])
+async def test_a_store_that_hangs_behind_the_refusal_leaves_it_as_it_is(
+    operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two seconds later, of the five a message may wait for the store."""
+    house, leap = House(double_text="reject"), Leaps(monkeypatch)
+    first = await house.say("One.")
+    await told_the_end(house, first)
+    house.faults.plan(operation, Fault("before", gate=asyncio.Event()))
+    refusing = asyncio.ensure_future(busy(house, first.thread_id))
+    await leap(1.9)
+    assert not refusing.done()
+    await leap(0.2)
+    assert refusing.done()
+    await refusing
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_only_its_own_thread_is_busy() -> None:
@@ -107,6 +220,18 @@ async def test_a_repeat_interrupts_what_is_still_ahead() -> None:
     again = await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
     assert (again.duplicate, again.position) == (True, 0)
     assert not house.run(second.run_id).cancel
+
+
+async def test_a_repeat_of_a_message_whose_run_has_ended_cancels_nothing() -> None:
+    """What is ahead of it keeps nobody waiting any more."""
+    house = House()
+    first = await house.say("One.")
+    second = await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
+    await house.runs.settle(house.run(second.run_id), "cancelled")
+    house.double_text = "interrupt"
+    again = await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
+    assert (again.run_id, again.duplicate, again.position) == (second.run_id, True, 1)
+    assert house.run(first.run_id) == first
 
 
 FAILING = ["runs.head", "runs.turns", "runs.request_cancel", "runs.acquire", "journal.read", "runs.settle"]

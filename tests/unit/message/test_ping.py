@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from playbyplay.errors import StoreRefused
+from playbyplay.ports import Limits
 from playbyplay.protocol.base import MAX_CURSORS
 from playbyplay.protocol.commands import Ping
 from playbyplay.protocol.replies import Head, Pong
@@ -77,7 +78,7 @@ async def test_a_run_whose_journal_is_gone_is_left_out() -> None:
 
 async def test_at_most_16_runs_are_told() -> None:
     """Those that were asked for, then the oldest of the open ones."""
-    house = House()
+    house = House(limits=Limits(open_runs=MAX_CURSORS + 4))
     runs = []
     for number in range(MAX_CURSORS + 4):
         house.clock.advance(1)

@@ -8,7 +8,7 @@ import pytest
 
 from message.route import Route
 from message.violations import Violations
-from playbyplay.errors import PostFailed, StoreUnavailable
+from playbyplay.errors import ConnectionGone, PostFailed, StoreUnavailable
 from playbyplay.ports import Quota
 from tests.fakes.faults import before
 from tests.histories import MESSAGE, USER
@@ -114,15 +114,29 @@ async def test_a_frame_without_a_user_is_served_nobody() -> None:
 
 
 async def test_a_connection_that_sends_no_commands_is_closed() -> None:
-    """At its tenth such frame in a minute, binary ones counted, each of them answered all the same."""
+    """At its tenth such frame in a minute, binary ones counted; it is told why first, while it can be."""
     house = House()
     route = routed(house)
     codes = []
     for number in range(10):
         assert house.gateway.closed == []
+        assert house.gateway.frames("routed=") == []
         sent = event(house, "nonsense", isBase64Encoded=number % 2 == 1)
         codes.append((await answered(house, sent, route))["code"])
     assert codes == ["bad_json", "bad_encoding"] * 5
+    assert [frame["code"] for frame in house.gateway.frames("routed=", "message_rejected")] == ["bad_encoding"]
+    assert house.faults.calls == ["gateway.post", "gateway.close"]
+    assert house.gateway.closed == ["routed="]
+
+
+@pytest.mark.parametrize("trouble", [PostFailed("slow"), ConnectionGone()], ids=["slow", "gone"])
+async def test_a_connection_that_does_not_take_the_reason_is_closed(trouble: PostFailed | ConnectionGone) -> None:
+    """It had nine before."""
+    house = House()
+    route = routed(house)
+    house.gateway.always("routed=", trouble)
+    for _ in range(10):
+        await answered(house, event(house, "nonsense"), route)
     assert house.gateway.closed == ["routed="]
 
 

@@ -27,6 +27,7 @@ def test_what_is_not_there_is_the_default() -> None:
     """A second message waits, and the limits are those of the store."""
     settings = MessageSettings.from_env(ENV)
     assert settings.double_text == "queue"
+    assert settings.messages_per_minute == 100
     assert Limits(open_runs=settings.open_runs, messages_per_minute=settings.messages_per_minute) == Limits()
 
 

@@ -47,7 +47,7 @@ async def test_a_letter_leads_to_a_look_at_its_run() -> None:
         ended.run_id: "ended",
         settled.run_id: "settled",
         held.run_id: "held",
-        uuid(404): "over",
+        uuid(404): "unknown",
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 from playbyplay.domain.thread import Run
 from playbyplay.errors import OutcomeUnknown, StoreUnavailable
 from playbyplay.ports import Job
-from tests.fakes.faults import Fault, fail_after, fail_before, lost
+from tests.fakes.faults import Fault, before, fail_after, fail_before, lost
 from tests.fakes.ids import uuid
 from tests.histories import OTHER, USER, Story, call
 from tests.house import House
@@ -41,8 +41,9 @@ async def test_a_run_that_is_over_is_left_alone() -> None:
     run = await told(house, Story().starts().answers().completes())
     await house.runs.settle(run, "completed")
     look = Kennel(house).look
-    for job in (job_of(run), Job(USER, uuid(404)), Job(OTHER, run.run_id)):
-        assert await look(job) == "over"
+    assert await look(job_of(run)) == "over"
+    for job in (Job(USER, uuid(404)), Job(OTHER, run.run_id)):
+        assert await look(job) == "unknown"
     assert house.queue.sent == []
 
 
@@ -53,12 +54,12 @@ async def test_a_run_whose_end_the_store_missed_is_settled(*, leased: bool) -> N
     lease: dict[str, str | int] = {"owner": "one", "lease_until_ms": house.clock.now_ms() + 9_000} if leased else {}
     run = await told(house, Story().starts().answers().completes(), status="running", **lease)
     second = await followed(house, run)
-    before = len(house.journal.records(run.user, run.run_id))
+    records = len(house.journal.records(run.user, run.run_id))
     assert await Kennel(house).look(job_of(run)) == "settled"
     assert house.run(run.run_id).status == "completed"
     assert house.queue.sent == [job_of(second)]
     assert next_look(house, second) == house.timing.first_check_s
-    assert len(house.journal.records(run.user, run.run_id)) == before
+    assert len(house.journal.records(run.user, run.run_id)) == records
     assert await Kennel(house).look(job_of(run)) == "over"
 
 
@@ -128,10 +129,10 @@ async def test_open_calls_are_closed_before_the_end() -> None:
     """In the order of the grammar, in one record with the fence: nobody is left with a call that never ended."""
     house = House()
     run = await told(house, Story().starts().asks(call(1), call(2)).returns("c1"), cancel=True)
-    before = len(house.journal.records(run.user, run.run_id))
+    records = len(house.journal.records(run.user, run.run_id))
     assert await Kennel(house).look(job_of(run)) == "ended"
     assert house.events(run)[-2:] == ["tool_completed", "error"]
-    assert len(house.journal.records(run.user, run.run_id)) == before + 1
+    assert len(house.journal.records(run.user, run.run_id)) == records + 1
 
 
 async def test_a_run_whose_answer_is_known_ends_with_it() -> None:
@@ -216,7 +217,28 @@ async def test_a_journal_this_version_cannot_read_is_left_alone() -> None:
     assert set(slots) == {0, 2}
     assert house.queue.sent == []
     assert next_look(house, run) == house.timing.check_again_s
-    assert [fields["run_id"] for fields in house.log.of("run_retried")] == [run.run_id]
+    assert [fields["run_id"] for fields in house.log.of("run_unreadable")] == [run.run_id]
+
+
+async def test_a_journal_that_is_not_whole_is_left_alone() -> None:
+    """No lease is taken of a run that nobody can end."""
+    house = House()
+    run = await told(house, Story().starts(), cancel=True)
+    del house.journal.slots[run.user, run.run_id][0]
+    house.clock.advance(61)
+    assert await Kennel(house).look(job_of(run)) == "unreadable"
+    assert house.run(run.run_id) == run
+    assert house.log.of("run_unreadable") == [{"run_id": run.run_id, "reason": "expired"}]
+
+
+async def test_an_end_that_cannot_be_written_gives_the_lease_back() -> None:
+    """Whatever broke it: the next one who comes has the run at once."""
+    house = House()
+    run = await told(house, Story().starts(), cancel=True)
+    house.faults.strike_at(2, before(ZeroDivisionError()), "journal.read")
+    with pytest.raises(ZeroDivisionError):
+        await Kennel(house).look(job_of(run))
+    assert (house.run(run.run_id).owner, house.run(run.run_id).attempts) == (None, run.attempts)
 
 
 async def test_a_run_somebody_took_meanwhile_is_theirs() -> None:
@@ -282,18 +304,38 @@ async def test_two_looks_at_once_end_a_run_once() -> None:
     "operation", ["runs.get", "journal.read", "runs.head", "queue.send", "overdue.postpone"], ids=str
 )
 async def test_a_look_that_the_store_cuts_short_is_made_again(operation: str) -> None:
-    """It raises, and the run stays overdue; the next look does what this one could not."""
+    """It raises, and however long the run was silent it is looked at again soon; then that is done."""
     house = House()
     first = await told(house, Story().starts().fails())
     run = await followed(house, first)
+    house.clock.advance(3000)
     await house.runs.settle(first, "failed")
-    due_ms = house.runs.checks[run.user, run.run_id]
+    house.clock.advance(61)
     house.faults.plan(operation, fail_before())
     look = Kennel(house).look
     with pytest.raises(StoreUnavailable):
         await look(job_of(run))
-    assert house.runs.checks[run.user, run.run_id] == due_ms
+    assert house.queue.sent == []
+    assert next_look(house, run) <= house.timing.check_again_s
     assert await look(job_of(run)) == "sent"
+
+
+async def test_a_turn_is_sent_that_is_let_go_while_it_is_looked_at() -> None:
+    """The turn before is settled between the look's question and its end: the next look comes soon all the same."""
+    house = House()
+    first = await told(house, Story().starts())
+    run = await followed(house, first)
+    house.clock.advance(3000)
+    gate = asyncio.Event()
+    house.faults.plan("runs.head", Fault("after", gate=gate))
+    looking = asyncio.create_task(Kennel(house).look(job_of(run)))
+    await reaches(house, "runs.head")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await house.runs.settle(first, "failed")
+    gate.set()
+    assert await looking == "waits"
+    assert next_look(house, run) == house.timing.first_check_s
 
 
 @pytest.mark.parametrize("fault", [fail_before(), fail_after(), lost()], ids=["not written", "written", "lost"])

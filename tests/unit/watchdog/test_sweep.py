@@ -7,13 +7,15 @@ import pytest
 from playbyplay.domain.connection import Session
 from playbyplay.domain.thread import Run
 from playbyplay.errors import ConnectionGone, OutcomeUnknown, StoreUnavailable
+from playbyplay.ports import Limits
 from tests.fakes.faults import Fault, before, fail_before
 from tests.histories import USER, Story
 from tests.house import House
 from tests.unit.watchdog.kennel import Kennel, job_of, reaches, told
-from watchdog.sweep import LOOKS
+from watchdog.sweep import BUDGET_S, LOOKS
 
-NOTHING = {"overdue": 0, "sent": 0, "ended": 0, "settled": 0, "failed": 0, "closed": 0}
+FIELDS = ("overdue", "astray", "sent", "ended", "settled", "unreadable", "failed", "closed")
+NOTHING = dict.fromkeys(FIELDS, 0)
 
 
 async def silent(house: House, count: int) -> list[Run]:
@@ -38,8 +40,29 @@ async def test_a_sweep_tells_what_it_found() -> None:
     swept = await Kennel(house).sweep()
     assert swept.findings == {"sent": 2, "ended": 1, "settled": 1, "held": 1}
     assert (swept.overdue, swept.failed, swept.closed) == (5, 0, 0)
-    told_fields = {"overdue": 5, "sent": 2, "ended": 1, "settled": 1, "failed": 0, "closed": 0}
+    told_fields = NOTHING | {"overdue": 5, "astray": 4, "sent": 2, "ended": 1, "settled": 1}
     assert house.log.of("watchdog_swept") == [told_fields]
+
+
+async def test_a_turn_that_waits_its_turn_is_not_astray() -> None:
+    """Nor is a run whose owner is at work: an alarm on them would be a false one."""
+    house = House()
+    first = await told(house, Story().starts(), owner="one", lease_until_ms=house.clock.now_ms() + 10**9)
+    await house.say(thread_id=first.thread_id)
+    house.clock.advance(house.timing.first_check_s + 1)
+    swept = await Kennel(house).sweep()
+    assert swept.findings == {"held": 1, "waits": 1}
+    assert (swept.overdue, swept.astray) == (2, 0)
+
+
+async def test_a_run_that_nobody_can_read_is_told() -> None:
+    """No step is guessed, and an alarm can watch for it."""
+    house = House()
+    run = await told(house, Story().starts())
+    del house.journal.slots[run.user, run.run_id][0]
+    house.clock.advance(house.timing.first_check_s + 1)
+    await Kennel(house).sweep()
+    assert house.log.of("watchdog_swept") == [NOTHING | {"overdue": 1, "astray": 1, "unreadable": 1}]
 
 
 async def test_a_sweep_that_finds_nothing_tells_so() -> None:
@@ -51,25 +74,47 @@ async def test_a_sweep_that_finds_nothing_tells_so() -> None:
     assert house.faults.count("runs.get") == 0
 
 
-@pytest.mark.parametrize("overdue", [LOOKS + 1, 4 * LOOKS])
-async def test_a_sweep_takes_no_more_looks_however_many_runs_are_overdue(overdue: int) -> None:
-    """It looks at those of the longest ago; the sweeps that follow come to the others."""
-    house = House()
-    runs = await silent(house, overdue)
+async def test_a_sweep_takes_no_more_looks_however_many_runs_are_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks at those of the longest ago, in a few rounds; the sweeps that follow come to the others."""
+    monkeypatch.setattr("watchdog.sweep.ROUNDS", 3)
+    most = 3 * LOOKS
+    house = House(limits=Limits(open_runs=most))
+    runs = await silent(house, most + 9)
     sweep = Kennel(house).sweep
     before_it = house.faults.count("runs.get")
-    assert (await sweep()).overdue == LOOKS
-    assert house.faults.count("runs.get") - before_it == LOOKS
-    assert house.faults.count("overdue.first") == 1
-    assert house.queue.sent == [job_of(run) for run in runs[:LOOKS]]
-    for _ in range(-(-overdue // LOOKS) - 1):
-        await sweep()
+    assert (await sweep()).overdue == most
+    assert house.faults.count("runs.get") - before_it == most
+    assert house.faults.count("overdue.first") == 3
+    assert {job.run_id for job in house.queue.sent} == {run.run_id for run in runs[:most]}
+    assert (await sweep()).overdue == 9
     assert sorted(job.run_id for job in house.queue.sent) == sorted(run.run_id for run in runs)
     assert (await sweep()).overdue == 0
 
 
+async def test_a_sweep_ends_in_time() -> None:
+    """When its time is up no more looks are begun, and what it found is told."""
+    house = House()
+    await silent(house, 40)
+    kennel, passed = Kennel(house), iter([0.0, 0.0, *[BUDGET_S] * 9])
+    kennel.sweep._monotonic = lambda: next(passed)
+    swept = await kennel.sweep()
+    assert 0 < swept.overdue < 40
+    assert house.log.of("watchdog_swept")[0]["sent"] == swept.overdue
+
+
+async def test_what_does_not_depend_on_runs_is_done_first() -> None:
+    """A minute that is bad for the runs costs neither the note of the backlog nor the end of sessions."""
+    house = House()
+    await silent(house, 1)
+    await house.connections.add("over=", Session(USER, 0), now_ms=0)
+    house.faults.plan("overdue.first", fail_before())
+    with pytest.raises(StoreUnavailable):
+        await Kennel(house).sweep()
+    assert house.gateway.closed == ["over="]
+
+
 async def test_a_look_that_fails_stops_no_other() -> None:
-    """Whatever it meets: it is counted and logged by the type's name, and made again by the next sweep."""
+    """Whatever it meets: it is counted and logged by the type's name, and made again soon, after the others."""
     house = House()
     runs = await silent(house, 20)
     house.faults.plan("runs.get", fail_before(), before(ZeroDivisionError("a SECRET")))
@@ -78,7 +123,9 @@ async def test_a_look_that_fails_stops_no_other() -> None:
     assert (swept.failed, swept.findings) == (2, {"sent": 18})
     reasons = [fields["reason"] for fields in house.log.of("run_retried")]
     assert reasons == ["StoreUnavailable", "ZeroDivisionError"]
-    assert (await kennel.sweep()).findings == {"sent": 2}
+    assert (await kennel.sweep()).overdue == 0
+    house.clock.advance(house.timing.check_again_s + 1)
+    assert (await kennel.sweep()).findings["sent"] >= 2
     assert {job.run_id for job in house.queue.sent} == {run.run_id for run in runs}
 
 

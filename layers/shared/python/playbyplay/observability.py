@@ -19,7 +19,9 @@ model_retried        attempt, reason, wait_ms
 aws_failed           operation, code: AWS refused a call or did not answer it
 append_in_doubt      run_id, reason: an outcome is read back
 post_failed          run_id, reason: one connection missed a frame and heals through resume
-watchdog_swept       overdue, sent, ended, settled, failed: runs it looked at and what it did; closed: connections
+watchdog_swept       overdue: runs it looked at; astray: those not on their way: sent, ended, settled, unreadable,
+                     failed (a look cut short); closed: connections
+run_unreadable       run_id, reason: its journal is not whole, or of a later version; no step is guessed
 sweep_failed         error (the type's name): a sweep could not see what is overdue
 job_sent_again       run_id, silent_ms: its job was lost, or its runner fell with it
 dead_letter          run_id, finding: no runner could finish the job; malformed ones name no run
@@ -38,7 +40,8 @@ RunCrashed           runs that met a bug of ours
 JobDropped           jobs of no use, by reason
 Takeovers            runs that somebody went on with whose owner fell
 AwsFailed            calls AWS refused or did not answer, by code
-OverdueRuns          open runs that should have been heard of, at each sweep, a hundred at the most
+RunsAstray           open runs that were not on their way, at each sweep
+RunsUnreadable       open runs that no step can be derived for, at each sweep
 JobSentAgain         jobs that were lost, or fell with their runner
 DeadLetter           jobs that no runner could finish, by what was found
 
@@ -75,6 +78,7 @@ EventName = Literal[
     "aws_failed",
     "post_failed",
     "watchdog_swept",
+    "run_unreadable",
     "sweep_failed",
     "job_sent_again",
     "dead_letter",
@@ -130,7 +134,8 @@ METRICS: Final = (
     # An owner that gave the run back took its attempt back too: what is left was left by one that fell.
     Metric("Takeovers", "run_acquired", counts=lambda fields: _number(fields.get("attempts")) > 1),
     Metric("AwsFailed", "aws_failed", dimension="code", by="code"),
-    Metric("OverdueRuns", "watchdog_swept", value="overdue"),
+    Metric("RunsAstray", "watchdog_swept", value="astray"),
+    Metric("RunsUnreadable", "watchdog_swept", value="unreadable"),
     Metric("JobSentAgain", "job_sent_again"),
     Metric("DeadLetter", "dead_letter", dimension="finding", by="finding"),
 )

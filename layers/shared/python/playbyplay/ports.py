@@ -77,12 +77,13 @@ class Limits:
     """How much one user may ask for.
 
     Attributes:
-        open_runs: at any one time, those that wait their turn included.
+        open_runs: at any one time, those that wait their turn included. A home that counts by the minute of the clock
+            may let messages of two such minutes, being accepted at once, have so many each: twice as many at the most.
         messages_per_minute: accepted ones; a home may count by the minute of the clock.
     """
 
-    open_runs: int = 64
-    messages_per_minute: int = 120
+    open_runs: int = 16
+    messages_per_minute: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,20 @@ class NotAcquired:
     reason: Literal["held", "closed", "unknown"]
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What settling a run came to.
+
+    Attributes:
+        head: the first open turn of its thread.
+        changed: whether the run was open until then. Of many who settle it one is told so; none, where the answer
+            that said so was lost.
+    """
+
+    head: Run | None
+    changed: bool
+
+
 class RunStore(Protocol):
     """Runs, threads and turns. Every method takes the user: a foreign id is an absent one."""
 
@@ -181,8 +196,8 @@ class RunStore(Protocol):
         """Mark an open run for cancelling; return it as it stands, None if unknown."""
         ...
 
-    async def settle(self, run: Run, status: RunStatus) -> Run | None:
-        """Note that a run has ended; return the first open turn of its thread. Repeats change nothing.
+    async def settle(self, run: Run, status: RunStatus) -> Settled:
+        """Note that a run has ended; return the first open turn of its thread as well. Repeats change nothing.
 
         That turn is to be looked at soon, and that is noted before this run is: whoever falls in between loses none.
         """
@@ -259,7 +274,11 @@ class Backlog(Protocol):
     """How far the runners are behind."""
 
     async def age_s(self) -> float:
-        """Return how long the job has waited that waits longest, as far as is known; asks nobody."""
+        """Return how long the runners have been behind, as far as is known; asks nobody.
+
+        So long has the job waited that waits longest; a home whose queue serves users in turn leaves out what one
+        or two users alone wait for.
+        """
         ...
 
     async def refresh(self) -> None:

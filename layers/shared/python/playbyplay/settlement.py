@@ -58,20 +58,25 @@ class Settlement:
         await self._notifier.append(history, completed(history, self._clock.now_ms()))
 
     async def settle(self, run: Run, history: History) -> None:
-        """Note the end of an ended run, and send the next turn of its thread."""
+        """Note the end of an ended run, and send the next turn of its thread.
+
+        The log tells of an end that was not noted before, and of no other: the ends that are counted are its.
+        """
         status = history.state.status
         try:
-            await self._send(run, await self._runs.settle(run, status))
+            settled = await self._runs.settle(run, status)
+            if settled.changed:
+                self._log.event(
+                    "run_settled",
+                    run_id=run.run_id,
+                    status=status,
+                    events=history.state.last_seq,
+                    elapsed_ms=self._clock.now_ms() - run.created_ms,
+                )
+            await self._send(run, settled.head)
         except (OutcomeUnknown, StoreUnavailable):
             self._log.event("run_retried", run_id=run.run_id, reason="settle")
             raise
-        self._log.event(
-            "run_settled",
-            run_id=run.run_id,
-            status=status,
-            events=history.state.last_seq,
-            elapsed_ms=self._clock.now_ms() - run.created_ms,
-        )
 
     async def send_head(self, run: Run) -> None:
         """Send the first open turn of a run's thread, if it comes after that run or nobody owns it."""

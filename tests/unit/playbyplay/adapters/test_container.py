@@ -27,8 +27,8 @@ class Function:
 
         async def serve(event: Event) -> Answer:
             self.loops.append(asyncio.get_running_loop())
-            log.event("watchdog_swept", overdue=event["overdue"])
-            return {"twice": event["overdue"] * 2}
+            log.event("watchdog_swept", astray=event["astray"])
+            return {"twice": event["astray"] * 2}
 
         return serve
 
@@ -48,12 +48,12 @@ def container(function: Function, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
 def metrics(capsys: pytest.CaptureFixture[str]) -> list[Any]:
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    return [line["OverdueRuns"] for line in lines if "_aws" in line]
+    return [line["RunsAstray"] for line in lines if "_aws" in line]
 
 
 def test_it_is_built_once_and_serves_on_one_loop(function: Function, container: Container) -> None:
     """From the environment; a client that belongs to the loop is still good for the next event."""
-    assert [container.answer({"overdue": number}) for number in range(3)] == [{"twice": 0}, {"twice": 2}, {"twice": 4}]
+    assert [container.answer({"astray": number}) for number in range(3)] == [{"twice": 0}, {"twice": 2}, {"twice": 4}]
     assert function.built == [ConnectSettings(connections_table="connections")]
     assert len(set(map(id, function.loops))) == 1
 
@@ -62,10 +62,10 @@ def test_what_was_counted_is_written_before_the_answer(
     container: Container, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Lambda may freeze the process right after it; so too when the event failed."""
-    container.answer({"overdue": 3})
+    container.answer({"astray": 3})
     assert metrics(capsys) == [[3.0]]
     with pytest.raises(TypeError):
-        container.answer({"overdue": None})
+        container.answer({"astray": None})
     assert metrics(capsys) == [[0.0]]
 
 
@@ -115,7 +115,7 @@ def test_a_function_that_wants_to_know_is_told_by_when_it_must_be_done(monkeypat
 
 def test_a_function_that_does_not_want_to_know_is_not_told(container: Container) -> None:
     """It is called with the event alone."""
-    assert container.answer({"overdue": 1}, Call()) == {"twice": 2}
+    assert container.answer({"astray": 1}, Call()) == {"twice": 2}
 
 
 def test_a_missing_variable_is_named(function: Function, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,10 +49,12 @@ async def test_a_new_thread_costs_two_calls(home: AwsHome) -> None:
     Five items, each on the condition that its key is free, with days to go: what names a run goes before it.
     """
     home.aws.calls.clear()
-    await home.runs.accept(acceptance(message=MESSAGE))
+    wanted = acceptance(message=MESSAGE)
+    await home.runs.accept(wanted)
     assert operations(home) == ["query", "transact_write_items"]
     counting = home.aws.calls[0][1]
-    assert (counting["IndexName"], counting["Select"], counting["Limit"]) == ("open_by_age", "COUNT", 64)
+    assert (counting["IndexName"], counting["Select"]) == ("open_by_age", "COUNT")
+    assert counting["Limit"] == wanted.limits.open_runs
     assert counting["ConsistentRead"]
     puts = [one["Put"] for one in transactions(home)[0]["TransactItems"] if "Put" in one]
     assert all(put["ConditionExpression"] == "attribute_not_exists(pk)" for put in puts)
@@ -317,6 +319,34 @@ async def test_accepts_between_the_count_and_the_write_are_counted(home: AwsHome
         await home.runs.accept(under(2, open_runs=2))
     assert (refused.value.code, refused.value.retry_after_ms) == ("rate_limited", 1000)
     assert len(await home.runs.open_runs(USER, limit=10)) == 2
+
+
+async def test_two_minutes_of_the_clock_let_twice_as_many_open_at_the_most(home: AwsHome) -> None:
+    """What was accepted in the other minute since the count is not seen: two for each, and not one more."""
+
+    def late(number: int) -> Acceptance:
+        """Return an accept whose message came a moment before the others', in the minute before theirs."""
+        wanted = under(number, open_runs=2)
+        return replace(wanted, run=replace(wanted.run, created_ms=NOW_S // 60 * 60_000 - 1))
+
+    async def outcome(wanted: Acceptance) -> str:
+        try:
+            await home.runs.accept(wanted)
+        except Refused as refused:
+            return refused.code
+        return "accepted"
+
+    outcomes: list[str] = []
+
+    async def count_all_before_any_write(left: list[Acceptance]) -> None:
+        if left:
+            home.aws.plan(None, lambda: count_all_before_any_write(left[1:]))
+            outcomes.append(await outcome(left[0]))
+
+    await count_all_before_any_write([*map(late, range(3)), *(under(number, open_runs=2) for number in range(3, 6))])
+    assert sorted(outcomes) == ["accepted"] * 4 + ["rate_limited"] * 2
+    assert [await outcome(late(6)), await outcome(under(7, open_runs=2))] == ["rate_limited"] * 2
+    assert len(await home.runs.open_runs(USER, limit=10)) == 4
 
 
 async def test_a_message_that_is_just_being_made_is_not_refused(home: AwsHome) -> None:

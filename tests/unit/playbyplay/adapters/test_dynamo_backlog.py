@@ -75,14 +75,26 @@ async def test_an_old_note_is_not_believed(backlog: DynamoBacklog, watchdog: Dyn
     assert await backlog.age_s() == 0
 
 
-async def test_a_failure_leaves_what_is_known(
-    backlog: DynamoBacklog, watchdog: DynamoBacklog, clock: FakeClock, aws: RecordingAws
+async def test_a_note_from_the_future_is_not_believed(
+    backlog: DynamoBacklog, watchdog: DynamoBacklog, clock: FakeClock
 ) -> None:
-    """And a store in trouble is not asked at once again."""
+    """A watchdog whose clock was ahead, and which fell, keeps no message out; clocks may differ by five seconds."""
+    await watchdog.note(9_000, clock.now_ms() + 5_001)
+    await backlog.refresh()
+    assert await backlog.age_s() == 0
+    clock.advance(0.001)
+    assert await backlog.age_s() == 9_000
+
+
+@pytest.mark.parametrize("trouble", [THROTTLED, [refusal("ValidationException")], [refusal("AccessDenied")]])
+async def test_a_failure_leaves_what_is_known(
+    backlog: DynamoBacklog, watchdog: DynamoBacklog, clock: FakeClock, aws: RecordingAws, trouble: list[Exception]
+) -> None:
+    """Of any kind, a bug of ours too; and a store in trouble is not asked at once again."""
     await watchdog.note(700, clock.now_ms())
     await backlog.refresh()
     clock.advance(15)
-    aws.fail("get_item", *THROTTLED)
+    aws.fail("get_item", *trouble)
     await backlog.refresh()
     assert await backlog.age_s() == 700
     aws.calls.clear()

@@ -1,4 +1,4 @@
-"""The overdue runs beyond their suite: over all shards, at one price; and how long the oldest unstarted one waits."""
+"""The overdue runs beyond their suite: over all shards, at one price; and since when several users wait."""
 
 import pytest
 
@@ -8,11 +8,13 @@ from playbyplay.adapters.tables import SHARDS
 from playbyplay.domain.thread import Run, digest
 from playbyplay.domain.timing import timestamp
 from playbyplay.errors import StoreUnavailable
-from playbyplay.ports import Acceptance, Job
+from playbyplay.ports import Acceptance, Job, Limits
 from tests.contract.tables import Stored
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import FakeIds
 from tests.unit.playbyplay.adapters.recording_aws import RecordingAws, refusal
+
+USERS = ("ann", "ben", "cleo")
 
 
 class Office:
@@ -31,7 +33,12 @@ class Office:
             user, self.ids.uuid(), thread_id or self.ids.uuid(), 0, None, digest("Hi."), now_ms, now_ms + 7_200_000
         )
         acceptance = Acceptance(
-            run, new_thread=thread_id is None, content="Hi.", timestamp=timestamp(now_ms), token=self.ids.uuid()
+            run,
+            new_thread=thread_id is None,
+            content="Hi.",
+            timestamp=timestamp(now_ms),
+            token=self.ids.uuid(),
+            limits=Limits(open_runs=64),
         )
         return (await self.runs.accept(acceptance)).run
 
@@ -85,42 +92,55 @@ async def test_putting_off_a_look_costs_one_call(office: Office, aws: RecordingA
     assert "next_check_ms" not in kept["Item"]
 
 
-async def test_the_oldest_unstarted_run_is_told(office: Office) -> None:
-    """Whether or not it is overdue, and wherever its look was put off to; None where all were taken."""
-    assert await office.overdue.oldest_unstarted_ms() is None
+async def test_one_users_backlog_is_not_everybodys(office: Office) -> None:
+    """However many runs of one user wait, and however long, nobody else is held back for them; nor for two users."""
+    for number in range(40):
+        await office.accept("greedy" if number % 3 else "keen")
+    office.clock.advance(3_000)
+    assert await office.overdue.behind_since_ms() is None
+    third = await office.accept("ann")
+    assert await office.overdue.behind_since_ms() == third.created_ms
+
+
+async def test_a_wait_that_three_users_share_is_a_backlog(office: Office) -> None:
+    """Since the oldest run of the third; a later run of a user who waits already says nothing."""
+    assert await office.overdue.behind_since_ms() is None
     runs = []
     for number in range(2 * SHARDS):
-        runs.append(await office.accept(f"user {number}"))
+        runs.append(await office.accept(f"user {number % SHARDS}"))
         office.clock.advance(1)
-    await office.overdue.postpone(runs[0].user, runs[0].run_id, until_ms=office.clock.now_ms() + 9_000_000)
-    assert await office.overdue.oldest_unstarted_ms() == runs[0].created_ms
+    assert await office.overdue.behind_since_ms() == runs[2].created_ms
+    await office.overdue.postpone(runs[2].user, runs[2].run_id, until_ms=office.clock.now_ms() + 9_000_000)
+    assert await office.overdue.behind_since_ms() == runs[2].created_ms  # wherever its look was put off to
     await office.acquire(runs[0])
-    assert await office.overdue.oldest_unstarted_ms() == runs[1].created_ms
+    assert await office.overdue.behind_since_ms() == runs[3].created_ms
     for run in runs[1:]:
         await office.runs.settle(run, "failed")
-    assert await office.overdue.oldest_unstarted_ms() is None
+    assert await office.overdue.behind_since_ms() is None
 
 
 async def test_a_run_that_was_taken_once_counts_as_started(office: Office) -> None:
     """Released or fallen: its age says nothing of how long its job waits."""
-    run = await office.accept("ann")
-    await office.acquire(run)
-    await office.runs.release("ann", run.run_id, "owner")
-    assert await office.overdue.oldest_unstarted_ms() is None
+    runs = [await office.accept(user) for user in USERS]
+    assert await office.overdue.behind_since_ms() is not None
+    await office.acquire(runs[0])
+    await office.runs.release(runs[0].user, runs[0].run_id, "owner")
+    assert await office.overdue.behind_since_ms() is None
 
 
 async def test_a_run_behind_another_turn_counts_for_no_backlog(office: Office) -> None:
     """It waits for its thread, an hour maybe, while every runner is free."""
-    first = await office.accept("ann")
-    await office.accept("ann", first.thread_id)
-    await office.acquire(first)
-    assert await office.overdue.oldest_unstarted_ms() is None
+    for user in USERS:
+        first = await office.accept(user)
+        await office.accept(user, first.thread_id)
+        await office.acquire(first)
+    assert await office.overdue.behind_since_ms() is None
 
 
-async def test_the_oldest_is_looked_for_in_a_page_of_each_shard(office: Office, aws: RecordingAws) -> None:
+async def test_the_oldest_are_looked_for_in_a_page_of_each_shard(office: Office, aws: RecordingAws) -> None:
     """DynamoDB refuses a filter on a key of the index, moto does not."""
     aws.calls.clear()
-    await office.overdue.oldest_unstarted_ms()
+    await office.overdue.behind_since_ms()
     assert aws.operations == ["query"] * SHARDS
     for _operation, query in aws.calls:
         assert query["Limit"] == 1_000
@@ -130,7 +150,7 @@ async def test_the_oldest_is_looked_for_in_a_page_of_each_shard(office: Office, 
 async def test_a_store_that_does_not_answer_is_no_empty_list(office: Office, aws: RecordingAws) -> None:
     """An alarm must not take silence for health."""
     aws.fail("query", *[refusal("ThrottlingException")] * 100)
-    for ask in (office.first, office.overdue.oldest_unstarted_ms):
+    for ask in (office.first, office.overdue.behind_since_ms):
         with pytest.raises(StoreUnavailable):
             await ask()
     aws.fail("update_item", *[refusal("ThrottlingException")] * 3)

@@ -40,7 +40,7 @@ async def test_the_end_of_a_lone_turn_costs_two_calls(home: AwsHome) -> None:
     """The thread, then the run; nothing is read where nothing is open."""
     (run,) = await accepted_turns(home, 1)
     home.aws.calls.clear()
-    assert await home.runs.settle(run, "completed") is None
+    assert (await home.runs.settle(run, "completed")).head is None
     assert operations(home) == ["update_item", "update_item"]
     keys = [params["Key"]["sk"]["S"] for _operation, params in home.aws.calls]
     assert keys == [f"THREAD#{THREAD}", f"RUN#{run.run_id}"]
@@ -134,7 +134,7 @@ async def test_a_turn_with_a_next_one_costs_two_calls_more(home: AwsHome) -> Non
     """The thread, a look at the next turn, which is brought forward before the run of this one is closed."""
     first, second = await accepted_turns(home, 2)
     home.aws.calls.clear()
-    assert await home.runs.settle(first, "completed") == second
+    assert (await home.runs.settle(first, "completed")).head == second
     keys = [(operation, params["Key"]["sk"]["S"]) for operation, params in home.aws.calls]
     assert keys == [
         ("update_item", f"THREAD#{THREAD}"),
@@ -158,7 +158,7 @@ async def test_a_settle_that_breaks_off_loses_nobody(home: AwsHome, call: int, f
     assert first.run_id in soon or second.run_id in soon
     if stored["status"]["S"] == "completed":
         assert second.run_id in soon
-    assert await home.runs.settle(first, "completed") == second
+    assert (await home.runs.settle(first, "completed")).head == second
     kept = await home.runs.get(USER, first.run_id)
     assert kept is not None
     assert kept.status == "completed"
@@ -176,7 +176,7 @@ async def test_a_next_turn_that_ends_meanwhile_is_not_brought_back(home: AwsHome
 async def test_a_settle_takes_out_its_own_turn_alone(home: AwsHome) -> None:
     """A run that is not the one of the turn it names moves nothing."""
     first, second = await accepted_turns(home, 2)
-    assert await home.runs.settle(replace(second, turn=1), "completed") == first
+    assert (await home.runs.settle(replace(second, turn=1), "completed")).head == first
 
 
 async def test_a_settle_that_does_not_see_the_next_turn_is_not_done(home: AwsHome) -> None:
@@ -189,7 +189,7 @@ async def test_a_settle_that_does_not_see_the_next_turn_is_not_done(home: AwsHom
         await home.runs.settle(first, "completed")
     assert set(await item(home, first)) >= INDEXED
     await home.aws.call("dynamodb", "put_item", {"TableName": home.stored.runs, "Item": kept})
-    assert await home.runs.settle(first, "completed") == second
+    assert (await home.runs.settle(first, "completed")).head == second
 
 
 async def test_turns_beyond_a_hundred_come_in_order(home: AwsHome) -> None:

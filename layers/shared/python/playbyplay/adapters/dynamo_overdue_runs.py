@@ -12,7 +12,7 @@ from playbyplay.adapters.dynamo_shards import first_pages
 from playbyplay.adapters.tables import (
     CREATED,
     NEXT_CHECK,
-    OPEN_BY_CHECK,
+    OPEN_BY_NEXT_CHECK,
     OPEN_SHARD,
     PK,
     SK,
@@ -24,7 +24,8 @@ from playbyplay.adapters.tables import (
 )
 from playbyplay.ports import Job
 
-_SEEN = 1_000  # of a shard, for the oldest unstarted: all that are open, but for a great many
+_SEEN = 1_000  # of a shard, for who waits: all that are open, but for a great many
+_SHARED_BY = 3  # users: two who wait are held back by how many runs each may have open
 
 
 class DynamoOverdueRuns:
@@ -63,24 +64,31 @@ class DynamoOverdueRuns:
         except ConditionFailed:
             return
 
-    async def oldest_unstarted_ms(self) -> int | None:
-        """Return when the oldest run was accepted that no runner ever took; None where all were taken.
+    async def behind_since_ms(self) -> int | None:
+        """Return since when three users at least wait for a runner; None where fewer do.
 
-        A run accepted behind another turn is left out: until that turn ends it waits for its thread, not for a
-        runner. Where a shard has more open runs than are looked at, those looked at are the ones next due, and
-        among them are the oldest that nobody was sent for anew.
+        Of each user the oldest run counts that no runner ever took, and of these moments the third. The queue serves
+        users in turn, so how long one user's last run waits tells how much that user asked for, not how far the
+        runners are behind: all others would be refused for it. That user is held back by the limit of open runs. A
+        run accepted behind another turn is left out: until that turn ends it waits for its thread, not for a runner.
+
+        Where a shard has more open runs than are looked at, those looked at are the ones next due, and among them
+        are the oldest that nobody was sent for anew.
         """
         unstarted = self._query(f"{OPEN_SHARD} = :shard", _SEEN) | {
             "FilterExpression": f"#status = :queued AND attribute_not_exists({WAITS})",
             "ExpressionAttributeNames": {"#status": STATUS},
         }
-        rows = await first_pages(self._aws, unstarted, item({":queued": "queued"}))
-        return min((plain(row)[CREATED] for row in rows), default=None)
+        oldest: dict[str, int] = {}
+        for row in map(plain, await first_pages(self._aws, unstarted, item({":queued": "queued"}))):
+            oldest[row[PK]] = min(row[CREATED], oldest.get(row[PK], row[CREATED]))
+        since = sorted(oldest.values())
+        return since[_SHARED_BY - 1] if len(since) >= _SHARED_BY else None
 
     def _query(self, condition: str, limit: int) -> dict[str, Any]:
         return {
             "TableName": self._table,
-            "IndexName": OPEN_BY_CHECK,
+            "IndexName": OPEN_BY_NEXT_CHECK,
             "KeyConditionExpression": condition,
             "Limit": limit,
         }

@@ -26,7 +26,7 @@ from playbyplay.adapters.tables import (
 )
 from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import CLOUD
-from playbyplay.ports import MAX_TURNS, Acceptance, Accepted, Acquired, Clock, NotAcquired
+from playbyplay.ports import MAX_TURNS, Acceptance, Accepted, Acquired, Clock, NotAcquired, Settled
 from playbyplay.protocol.base import RunStatus
 
 CHECK_AFTER_LEASE_MS = int(CLOUD.after_lease_s * 1000)
@@ -125,8 +125,8 @@ class DynamoRunStore:
         kept = marked or old
         return run_of(kept) if kept is not None else None
 
-    async def settle(self, run: Run, status: RunStatus) -> Run | None:
-        """Note that a run has ended; return the first open turn of its thread.
+    async def settle(self, run: Run, status: RunStatus) -> Settled:
+        """Note that a run has ended; return the first open turn of its thread as well.
 
         The order is what the promises rest on. The thread is first, so that who accepts the next turn knows. The
         next turn is brought forward before this run leaves the index of open runs: whoever falls in between leaves
@@ -136,7 +136,7 @@ class DynamoRunStore:
         head = await self._threads.head(run.user, run.thread_id, thread)
         if head is not None:
             await self._look_soon(head)
-        await self._table.update(
+        settled, _old = await self._table.update(
             run.user,
             run_key(run.run_id),
             "SET #status = :status, #lease_until_ms = :zero"
@@ -144,7 +144,7 @@ class DynamoRunStore:
             _OPEN,
             {**_OPEN_VALUES, ":status": status, ":zero": 0},
         )
-        return head
+        return Settled(head, changed=settled is not None)
 
     async def head(self, user: str, thread_id: str) -> Run | None:
         """Return the first open turn of a thread."""

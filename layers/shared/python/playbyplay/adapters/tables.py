@@ -11,7 +11,9 @@ TTL: Final = "expires"  # seconds since the epoch; DynamoDB removes the item som
 
 OPEN_BY_AGE: Final = "open_by_age"  # local index: a user's open runs, oldest first
 OPEN_SINCE: Final = "open_since"
-OPEN_BY_CHECK: Final = "open_by_check"  # global index: every open run, by when it is to be looked at
+# Global index: every open run, by when it is to be looked at. DynamoDB changes no index in place: one that shows
+# something else (CHECK_SHOWS) needs another name.
+OPEN_BY_NEXT_CHECK: Final = "open_by_next_check"
 OPEN_SHARD: Final = "open_shard"
 NEXT_CHECK: Final = "next_check_ms"
 WAITS: Final = "waits"  # at accept an earlier turn of its thread was open
