@@ -5,7 +5,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help simulate setup run cloud test test-browser cloud-test chaos check format generate bench synth bootstrap deploy destroy lock browser clean
+# The TypeScript client, and npm at work in its folder under the Node of .venv.
+CLIENT := clients/typescript
+NPM := cd $(CLIENT) && $(abspath $(BIN))/python -c 'import os, sys; from infra import toolchain; \
+	os.execvpe(toolchain.npm()[0], [*toolchain.npm(), *sys.argv[1:]], toolchain.environment())'
+
+.PHONY: help simulate setup run cloud client test test-browser cloud-test chaos check format generate bench synth bootstrap deploy destroy lock browser clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -15,7 +20,7 @@ setup: .venv/.dev ## everything that run, test, check and bench need, into .venv
 run: .venv/.run ## serve the page and the socket on http://127.0.0.1:8787 (FAULTS=1: with the fault switch)
 	@$(if $(filter 1,$(FAULTS)),PLAYBYPLAY_FAULTS=1) $(BIN)/python -m local
 
-test: .venv/.dev .cloud/.installed browser ## every test: units, contracts, real sockets, a real browser, a deployed stack
+test: .venv/.dev .cloud/.installed $(CLIENT)/node_modules/.package-lock.json browser ## every test: units, contracts, real sockets, a real browser, a deployed stack
 	@$(BIN)/python -m pytest -q
 
 test-browser: .venv/.dev browser ## only the tests in a real browser
@@ -27,13 +32,16 @@ cloud: .cloud/.installed ## the AWS home on this machine, deployed by the real C
 cloud-test: .cloud/.installed ## only the tests of the deployed stack, two to four minutes
 	@$(BIN)/python -m pytest -q tests/cloud
 
+client: $(CLIENT)/node_modules/.package-lock.json ## the TypeScript client: types, tests, build, size
+	@$(NPM) run check
+
 # CHAOS_S is for how many seconds things break, CHAOS_SEED draws what breaks, CHAOS_KEEP names a file for the evidence.
 chaos: .venv/.dev ## two minutes of a server that is killed and lines that break, judged against the contract
 	@$(BIN)/python -m tests.chaos
 
 SEEDS ?= 20000
-simulate: .venv/.dev ## the contract in virtual time, SEEDS=n schedules of faults; a bad one says how to have it again
-	@$(BIN)/python -m tests.simulation --singles --seeds $(SEEDS)
+simulate: .venv/.dev ## the contract in virtual time, SEEDS=n schedules and as many pairs of faults; a bad one says how to have it again
+	@$(BIN)/python -m tests.simulation --singles --pairs $(SEEDS) --seeds $(SEEDS)
 
 check: .venv/.dev ## lint, format, types, import contracts, generated files current
 	$(BIN)/ruff check
@@ -41,13 +49,15 @@ check: .venv/.dev ## lint, format, types, import contracts, generated files curr
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m playbyplay.protocol.schema --check docs/protocol
+	@$(NPM) run --silent generate -- --check
 
 format: .venv/.dev ## mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-generate: .venv/.dev ## docs/protocol from the models
+generate: .venv/.dev ## docs/protocol from the models, and the TypeScript client's types from that
 	$(BIN)/python -m playbyplay.protocol.schema docs/protocol
+	@$(NPM) run --silent generate
 
 bench: .venv/.dev ## speed and memory beside a bare loop, to the terminal and bench/results/
 	@$(BIN)/python -m bench
@@ -90,8 +100,13 @@ browser: .venv/.dev
 	@$(BIN)/python -c 'from infra.toolchain import install; install()'
 	@touch $@
 
+$(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json .venv/.dev
+	@echo "installing the tools of the TypeScript client into $(CLIENT) (once)"
+	@$(NPM) ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
 clean: ## remove .venv, caches and the local data
-	rm -rf .venv .cloud .playbyplay infra/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .cloud .playbyplay infra/node_modules $(CLIENT)/node_modules $(CLIENT)/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Playbyplay needs Python 3.11 or newer; try make PYTHON=python3.13 run")'

@@ -179,11 +179,10 @@ class Supervisor:
             Unreadable: a later version wrote an earlier turn of the thread; the job comes again.
         """
         history, run = owned.history, owned.run
-        progressed = history.progressed
+        if history.progressed and run.attempts > 1:  # before the fence, after which nobody sees that it got on
+            await self._renew(owned, reset_attempts=True)
         await self._append(owned, self._engine.started(history, self._clock.now_ms()))  # before it, no word is ours
         try:
-            if progressed and run.attempts > 1:
-                await self._renew(owned, reset_attempts=True)
             owned.earlier = await recall(self._runs, self._journal, run)
             return await self._work(owned)
         except RunError as error:

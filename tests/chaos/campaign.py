@@ -17,7 +17,7 @@ from tests.chaos.ledger import now_ms
 from tests.chaos.load import Load
 from tests.chaos.proxy import Line
 from tests.chaos.server import CampaignError, ServerProcess
-from tests.simulation.checker import check
+from tests.simulation.checker import RULES, check
 from tests.simulation.evidence import Bounds, Client, Evidence
 from tests.simulation.rule import Report
 
@@ -25,6 +25,8 @@ from tests.simulation.rule import Report
 # missed something while its connection stood learns of it with its next ping, which may be 5 s away.
 BOUNDS: Final = Bounds(terminal_s=15.0, silence_s=1.0, pong_s=2.0, whole_s=7.0)
 _QUIET_S: Final = 30.0
+# What is judged to the second, as only virtual time can be.
+_NOT_HERE: Final = {name for name, rule in RULES.items() if "terms" in rule.needs}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ async def _campaign(plan: Plan, directory: Path) -> Outcome:
         await server.stop()
     windows = faults.windows + await gather(evidence, directory)
     report = check(evidence)
-    if report.verdict == "unknown" or report.unjudged:
+    if report.verdict == "unknown" or set(report.unjudged) != _NOT_HERE:
         raise CampaignError("There was nothing to judge.")
     return Outcome(
         evidence=evidence,

@@ -2,10 +2,12 @@
 
 import asyncio
 import multiprocessing
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from playbyplay.ports import Job
 from tests.simulation.checker import check
 from tests.simulation.devices import Act, Device
 from tests.simulation.evidence import Evidence
@@ -95,6 +97,13 @@ def single_faults(program: str = "idempotent") -> list[Strike]:
     ]
 
 
+def pairs(count: int, program: str = "idempotent", first: int = 0) -> list[tuple[Strike, Strike]]:
+    """Return pairs of ways in which two calls of the ordinary run can go wrong: of some 100,000, so many at random."""
+    strikes = single_faults(program)
+    chosen = (random.Random(f"pair {number}").sample(strikes, 2) for number in range(first, first + count))
+    return [(one, other) for one, other in chosen]
+
+
 def campaign(names: Iterable[Callable[[], Schedule]], *, jobs: int = 1) -> Tally:
     """Play many schedules, in several processes at once."""
     everything = list(names)
@@ -123,7 +132,7 @@ def tally_of(schedules: list[Callable[[], Schedule]]) -> Tally:
 
 async def open_devices(world: World, users: tuple[int, ...]) -> list[Device]:
     """Open a page on every device, each of the user it belongs to."""
-    threads: dict[int, list[asyncio.Future[str]]] = {user: [] for user in users}
+    threads: dict[int, list[asyncio.Future[str | None]]] = {user: [] for user in users}
     devices = [Device(world, at, f"user{user}", threads[user]) for at, user in enumerate(users)]
     await asyncio.gather(*(device.load() for device in devices))
     return devices
@@ -163,6 +172,11 @@ async def _do(devices: list[Device], act: Act) -> None:
 
 async def _strike(world: World, blow: Blow) -> None:
     await asyncio.sleep(blow.at_s)
+    if blow.what == "stray jobs":
+        for user, run_id in list(world.runs.runs):
+            world.states.see(blow.what)
+            await world.queue.stray(Job(user, run_id))
+        return
     for process in list(world.at_work)[:1]:
         hit(world, process, blow)
 

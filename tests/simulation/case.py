@@ -5,6 +5,7 @@ It only arranges: whatever is missing, doubled or out of order stays so for the 
 
 import functools
 import json
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from playbyplay.protocol.events import EVENT_TYPES
 from playbyplay.protocol.replies import REPLY, MessageRejected, Pong, ReplayComplete, Reply
 from tests.simulation.chronicle import Chronicle, RunKey, Stored
 from tests.simulation.evidence import Evidence, Frame, Put
+from tests.simulation.terms import Terms
 from tests.simulation.weather import Weather
 
 Wire = tuple[str, str]
@@ -90,6 +92,70 @@ class Case:
     def chronicle(self, user: str, run_id: str | None) -> Chronicle | None:
         """Return the journal of a run of this user."""
         return None if run_id is None else self.chronicles.get((user, run_id))
+
+    @property
+    def terms(self) -> Terms:
+        """What the product is held to where nothing is broken; rules that ask need `terms` witnessed."""
+        assert self.evidence.terms is not None
+        return self.evidence.terms
+
+    def spans_of(self, user: str) -> Sequence[tuple[Wire, float, float]]:
+        """Return the connections of a user, each from when to when it was open."""
+        return self._spans_by_user.get(user, ())
+
+    def is_served(self, wire: Wire, from_ms: float, to_ms: float) -> bool:
+        """Whether a connection gets what is live in a time: nothing is broken, and since it last was, it resumed."""
+        weather = self.weather.of(wire[0])
+        if weather.breaks(from_ms, to_ms):
+            return False
+        broken_ms = weather.whole_again_ms(from_ms)
+        whole = self._whole.get(wire, ())
+        here = bisect_right(whole, (from_ms, from_ms))
+        return broken_ms < self._opened[wire] or any(asked_ms > broken_ms for _, asked_ms in whole[:here][-1:])
+
+    @functools.cached_property
+    def _opened(self) -> Mapping[Wire, float]:
+        return {wire: at_ms for wire, at_ms, _ in self.spans}
+
+    @functools.cached_property
+    def _spans_by_user(self) -> Mapping[str, list[tuple[Wire, float, float]]]:
+        spans: dict[str, list[tuple[Wire, float, float]]] = defaultdict(list)
+        for span in self.spans:
+            spans[self.users[span[0][0]]].append(span)
+        return spans
+
+    @functools.cached_property
+    def came(self) -> Mapping[tuple[Wire, str, int], float]:
+        """When each event first came on each connection."""
+        came: dict[tuple[Wire, str, int], float] = {}
+        for heard in self.heard:
+            if heard.stored is not None:
+                came.setdefault((heard.wire, heard.stored.run[1], heard.stored.seq), heard.frame.at_ms)
+        return came
+
+    @functools.cached_property
+    def replays(self) -> Sequence[tuple[Wire, str, float, float]]:
+        """Each replay of a run that was completed: where, of which, when it was asked for, and when it was done."""
+        said_at: dict[tuple[Wire, object], list[float]] = defaultdict(list)
+        for said in self.said:
+            if said.body.get("type") == "resume":
+                said_at[said.wire, said.body.get("run_id")].append(said.frame.at_ms)
+        replays: list[tuple[Wire, str, float, float]] = []
+        for heard in self.heard:
+            if isinstance(heard.reply, ReplayComplete) and heard.reply.run_id is not None:
+                times = said_at[heard.wire, heard.reply.run_id]
+                here = bisect_left(times, heard.frame.at_ms)
+                if here:
+                    replays.append((heard.wire, heard.reply.run_id, times[here - 1], heard.frame.at_ms))
+        return replays
+
+    @functools.cached_property
+    def _whole(self) -> Mapping[Wire, list[tuple[float, float]]]:
+        """When each connection was told that a replay was complete, and when it had asked for that."""
+        whole: dict[Wire, list[tuple[float, float]]] = defaultdict(list)
+        for wire, _, asked_ms, done_ms in self.replays:
+            whole[wire].append((done_ms, asked_ms))
+        return whole
 
     @functools.cached_property
     def spans(self) -> Sequence[tuple[Wire, float, float]]:

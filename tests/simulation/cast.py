@@ -22,6 +22,7 @@ from tests.simulation.process import PROCESS
 RUN: ContextVar[str] = ContextVar("RUN")
 HELPER: Final = "helper"
 DEADLY: Final = "deadly"
+TRAP: Final = "trap"
 _SLOW_S = 40.0
 _PIECE = 16
 
@@ -37,15 +38,18 @@ class Stage:
     Args:
         evidence: where the ledger is written.
         chance: for how long things take.
+        broke: told when a tool kills its runner.
 
     Attributes:
         forgets: whether the idempotent tool does not know what it has done.
     """
 
-    def __init__(self, evidence: Evidence, chance: random.Random) -> None:
+    def __init__(self, evidence: Evidence, chance: random.Random, broke: Callable[[str, str, float], None]) -> None:
         self._evidence = evidence
         self._chance = chance
+        self._broke = broke
         self.forgets = False
+        self._sprung: set[str] = set()  # the traps, by key
         self._done: dict[str, str] = {}  # what the idempotent tool has done, by key: it is outside and does not fall
         helper = Agent(HELPER, "Helps.", "Help.", tools=(self._tool("pure", "helping", 1.0, "pure"),))
         tools = [
@@ -54,6 +58,7 @@ class Stage:
             self._tool("unsafe", "sending", 2.0, "unsafe"),
             self._tool("pure", "looking for long", _SLOW_S, "slow"),
             self._tool("pure", "killing its runner", 0.1, DEADLY),
+            self._tool("pure", "killing its first runner", 0.1, TRAP),
         ]
         self.registry = Registry([helper], tools)
 
@@ -84,7 +89,9 @@ class Stage:
                 ToolCalled(_now_ms(), context.run_id, context.call_id, name, semantics, context.idempotency_key)
             )
             await asyncio.sleep(takes_s * (0.5 + self._chance.random()))
-            if name == DEADLY:
+            if name == DEADLY or (name == TRAP and context.idempotency_key not in self._sprung):
+                self._sprung.add(context.idempotency_key)
+                self._broke(f"runner.{name}", "crash", 0.0)
                 process = PROCESS.get()
                 assert process is not None
                 process.fall()

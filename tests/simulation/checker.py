@@ -15,6 +15,8 @@ from tests.simulation import (
     rules_delivery,
     rules_execution,
     rules_journal,
+    rules_live,
+    rules_pace,
     rules_submission,
 )
 from tests.simulation.case import Case
@@ -28,6 +30,8 @@ _MODULES: tuple[ModuleType, ...] = (
     rules_answers,
     rules_execution,
     rules_bounds,
+    rules_pace,
+    rules_live,
 )
 RULES: Mapping[str, Rule] = {
     found.name: found for module in _MODULES for found in vars(module).values() if isinstance(found, Rule)

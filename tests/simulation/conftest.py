@@ -2,19 +2,27 @@
 
 import functools
 import os
+import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
 
-from tests.simulation.campaign import Tally, single_faults, tally_of
+from tests.simulation.campaign import Tally, pairs, single_faults, tally_of
 from tests.simulation.schedule import Schedule, by_seed, one_fault
 
 SEEDS = 2_000
+PAIRS = 400
 PROGRAMS = ("idempotent", "unsafe")
 _BATCH = 50
 _POLITE = 15
+
+
+def _be_polite() -> None:
+    """Give way to the tests, and leave Ctrl-C to who began this."""
+    os.nice(_POLITE)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Campaigns:
@@ -25,13 +33,12 @@ class Campaigns:
         self._parts: dict[str, list[Future[Tally]]] = {}
 
     def begin(self) -> None:
-        """Play everything, in as many processes as there are processors."""
-        self._pool = ProcessPoolExecutor(
-            os.cpu_count(), get_context("fork"), initializer=functools.partial(os.nice, _POLITE)
-        )
+        """Play everything; one processor is left to those whose tests wait for the clock."""
+        self._pool = ProcessPoolExecutor(max(1, (os.cpu_count() or 2) - 1), get_context("fork"), initializer=_be_polite)
         for program in PROGRAMS:
             faults = [functools.partial(one_fault, strike, program=program) for strike in single_faults(program)]
             self._play(program, faults)
+        self._play("pairs", [functools.partial(one_fault, *pair) for pair in pairs(PAIRS)])
         self._play("seeds", [functools.partial(by_seed, seed) for seed in range(SEEDS)])
 
     def tally(self, name: str) -> Tally:

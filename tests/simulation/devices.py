@@ -20,7 +20,7 @@ from tests.simulation.world import World
 
 _PACE = Pace(tick_s=2.0, attempts=10**6, sends=10**6, retries=10**6)
 _FIRST_MESSAGE = 500_000
-Deed = Literal["send", "send twice", "cancel", "cut", "black hole", "reload"]
+Deed = Literal["send", "cancel", "cut", "black hole", "stuck", "forgotten", "unseen", "reload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Device:
         threads: the user's threads, by the order of their first messages; shared by all devices of the user.
     """
 
-    def __init__(self, world: World, number: int, user: str, threads: list["asyncio.Future[str]"]) -> None:
+    def __init__(self, world: World, number: int, user: str, threads: list["asyncio.Future[str | None]"]) -> None:
         self.user = user
         self._world = world
         self._number = number
@@ -115,14 +115,8 @@ class Device:
                 self._stays_no_more()
                 await self.leave()
                 await self.load()
-            case "cut":
-                for wire in self._wires():
-                    await wire.close()
-            case "black hole":
-                until_s = self._world.network.now_s + act.seconds
-                self._world.broke(f"network.{self.name}", "black hole", act.seconds)
-                for wire in self._wires():
-                    wire.black_until_s = until_s
+            case _:
+                await self._suffer(act)
 
     async def close(self) -> None:
         """Be gone."""
@@ -135,14 +129,14 @@ class Device:
         thread = None
         if act.thread is not None and act.thread < len(self._threads):
             thread = await asyncio.shield(self._threads[act.thread])
-        mine: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        mine: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         if thread is None:
             self._threads.append(mine)
         content = f"{act.text} {MARK}{self.user}-{act.message}"
         message = uuid(_FIRST_MESSAGE + act.message)
         run = await self._until_done(lambda client: client.send(content, thread, message))
-        if run is not None and run.thread_id is not None and not mine.done():
-            mine.set_result(run.thread_id)
+        if not mine.done():
+            mine.set_result(run.thread_id if run is not None else None)
 
     async def _cancel(self) -> None:
         waiting = [run for run in self._runs.values() if run.events.items == [] or not _is_over(run)]
@@ -160,6 +154,24 @@ class Device:
             except ClientError:
                 if self._open.is_set():
                     return None
+
+    async def _suffer(self, act: Act) -> None:
+        """Let something happen to the connection that is open now."""
+        world, until_s = self._world, self._world.network.now_s + act.seconds
+        if act.deed == "unseen":
+            world.unseen.add(self.name)
+        elif act.deed != "cut":
+            world.broke(f"network.{self.name}", act.deed, act.seconds)
+        for wire in self._wires():
+            match act.deed:
+                case "cut" | "unseen":
+                    await wire.close()
+                case "black hole":
+                    wire.black_until_s = until_s
+                case "stuck":
+                    wire.stuck_until_s = until_s
+                case "forgotten":
+                    world.connections.rows.pop(wire.connection_id, None)
 
     def _follow(self, name: str, run: Run) -> None:
         self._runs[run.run_id] = run

@@ -10,9 +10,11 @@ from typing import Literal
 
 from playbyplay.domain.journal import Record
 from playbyplay.domain.thread import Run
+from tests.simulation.terms import Terms
 
-Witness = Literal["puts", "tools", "model"]
-EVERYTHING: frozenset[Witness] = frozenset({"puts", "tools", "model"})
+Witness = Literal["puts", "tools", "model", "terms"]
+OUTSIDE: frozenset[Witness] = frozenset({"puts", "tools", "model"})
+EVERYTHING: frozenset[Witness] = OUTSIDE | {"terms"}
 MARK = "mark-"
 """How a word begins that stands in the messages of one user only: whoever else sees it sees what is not theirs."""
 STALLS = frozenset(
@@ -25,6 +27,7 @@ STALLS = frozenset(
         "delay",
         "slow",
         "down",
+        "stuck",
         "skew",
         "fail_before",
         "fail_after",
@@ -175,6 +178,30 @@ class Bounds:
     max_attempts: int = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A job was sent to the queue by the product."""
+
+    at_ms: float
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Somebody acquired a run."""
+
+    at_ms: float
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A post met a connection that was no more."""
+
+    at_ms: float
+    connection: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Evidence:
     """Everything that is known.
@@ -182,6 +209,7 @@ class Evidence:
     Attributes:
         links: a connection without one is taken to be open from its first frame to its last.
         puts: record 0, which the accept writes, among them.
+        jobs, taken, gone, terms: known only where `terms` are witnessed.
         witnessed: what was written down of what only the insides show; what was not, is not judged.
         runs: as the run store keeps them at the end.
         journals: every record at the end, by user and run.
@@ -202,4 +230,8 @@ class Evidence:
     runs: Sequence[Run] = ()
     journals: Mapping[tuple[str, str], Sequence[Record]] = field(default_factory=dict)
     ended_ms: float = 0.0
-    witnessed: frozenset[Witness] = EVERYTHING
+    jobs: list[Sent] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
+    gone: list[Gone] = field(default_factory=list)
+    terms: Terms | None = None
+    witnessed: frozenset[Witness] = OUTSIDE

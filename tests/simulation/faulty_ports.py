@@ -20,7 +20,7 @@ import contextvars
 import functools
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -50,6 +50,13 @@ _WORK: tuple[Mode, ...] = ("crash_before", "crash_after", "hang", "delay", "paus
 _SLOW_ANSWERS = 0.3  # the others are there as soon as what they tell is done
 CALL_S = 3.0  # how long an adapter waits for an answer
 _STANDS_STILL_S = 70.0  # longer than a lease and the watch over it
+_LASTS_S: Mapping[Mode, float] = {
+    "pause": _STANDS_STILL_S,
+    "hang": CALL_S,
+    "late": CALL_S,
+    "delay": CALL_S,
+    "reorder": 0.5,
+}
 # What a ping does, over and over; of what happens beside it there is enough elsewhere.
 _AT_ONCE = frozenset(
     f"message.{call}" for call in ("connections.add", "connections.receive", "runs.open_runs", "journal.last_seq")
@@ -174,7 +181,7 @@ class Points:
         if site not in _AT_ONCE or mode is not None:
             await asyncio.sleep(takes_s * self._chance.random())
         if mode is not None:
-            self._broke(site, mode, _STANDS_STILL_S if mode == "pause" else CALL_S)
+            self._broke(site, mode, _LASTS_S.get(mode, 0.0))
         await process.turn()
         result = await self._outcome(mode, site, act)
         await process.turn()

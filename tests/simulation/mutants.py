@@ -10,6 +10,7 @@ from tests.simulation.evidence import Evidence
 from tests.simulation.sample import CANCELLED, LOST, PLAIN
 
 Mutant: TypeAlias = Callable[[Evidence], None]
+_HAPPENED = ("links", "frames", "delivered", "puts", "called", "effects", "asked", "faults", "jobs", "taken", "gone")
 USER_OF = {LOST: "ann", CANCELLED: "ann", PLAIN: "bob"}
 
 
@@ -69,7 +70,7 @@ def run(evidence: Evidence, run_id: str, **changes: Any) -> None:
 
 def late(evidence: Evidence, after_ms: float, by_ms: float) -> None:
     """Have everything that came after a moment come later."""
-    for name in ("links", "frames", "delivered", "puts", "called", "effects", "asked", "faults"):
+    for name in _HAPPENED:
         things = getattr(evidence, name)
         things[:] = [replace(one, at_ms=one.at_ms + by_ms) if one.at_ms > after_ms else one for one in things]
     evidence.ended_ms += by_ms

@@ -11,10 +11,11 @@ from typing import Any
 
 import aiohttp
 
-from playbyplay.errors import ConnectionGone
+from playbyplay.errors import ConnectionGone, PostFailed
 from playbyplay_client.errors import CannotConnect
-from tests.simulation.evidence import Evidence, Frame, Link
+from tests.simulation.evidence import Evidence, Frame, Gone, Link
 
+_POST_S = 2.0  # as the gateway of the product gives up
 Takes = Callable[["Wire", str], Awaitable[None]]
 
 
@@ -24,6 +25,7 @@ class Wire:
 
     Attributes:
         black_until_s: till when it swallows what is sent either way; both ends take it for sent.
+        stuck_until_s: till when its client reads nothing: a post waits in vain.
     """
 
     network: "Network"
@@ -31,6 +33,7 @@ class Wire:
     client: str
     user: str
     black_until_s: float = 0.0
+    stuck_until_s: float = 0.0
     closed: bool = False
     _inbox: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
     _under_way: deque[str] = field(default_factory=deque)
@@ -87,6 +90,7 @@ class Network:
         wires: those that are open, by connection.
         is_down: whether nobody gets in.
         leaks: whether frames reach strangers too.
+        flaky: whether each third frame is posted in vain the first time.
     """
 
     def __init__(
@@ -96,6 +100,8 @@ class Network:
         self.wires: dict[str, Wire] = {}
         self.is_down = False
         self.leaks = False
+        self.flaky = False
+        self._tried: set[tuple[str, str]] = set()
         self._left = left
         self._evidence = evidence
         self._chance = chance
@@ -144,7 +150,15 @@ class Network:
         """Send a frame to a client."""
         wire = self.wires.get(connection_id)
         if wire is None:
+            self._evidence.gone.append(Gone(self.now_s * 1000, connection_id))
             raise ConnectionGone(connection_id)
+        if self.now_s < wire.stuck_until_s:
+            await asyncio.sleep(_POST_S)
+            raise PostFailed("timeout")
+        if self.flaky and (connection_id, text) not in self._tried:
+            self._tried.add((connection_id, text))
+            if len(self._tried) % 3 == 0:
+                raise PostFailed("unavailable")
         wire.arrive(text)
         for other in self.wires.values() if self.leaks else ():
             other.arrive(text)

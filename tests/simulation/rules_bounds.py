@@ -2,10 +2,12 @@
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from tests.simulation.case import Case, Wire
+from tests.simulation.case import Case, Wire, runs_named
 from tests.simulation.rule import Finding, rule
+
+_UNTOLD_MS = 22_000.0
 
 
 @rule("bounds.terminal", "puts")
@@ -33,7 +35,7 @@ def silence(case: Case) -> Iterator[Finding]:
     frames: dict[Wire, list[float]] = defaultdict(list)
     for heard in case.heard:
         frames[heard.wire].append(heard.frame.at_ms)
-    works = _work(case)
+    works, told = _work(case), _told(case)
     most_ms = case.bounds.silence_s * 1000
     for wire, from_ms, until_ms in case.spans:
         came = frames[wire]
@@ -41,8 +43,21 @@ def silence(case: Case) -> Iterator[Finding]:
             since_ms, to_ms = max(from_ms, begins_ms), min(until_ms, ends_ms, case.evidence.ended_ms)
             for gap in _gaps(came, since_ms, to_ms, most_ms):
                 quiet = max((to - since for since, to in case.weather.calm(*gap)), default=0.0)
-                if quiet > most_ms:
+                knows = any(begins_ms <= at_ms <= gap[0] for at_ms in told[wire[0]])
+                if quiet > (most_ms if knows else max(most_ms, _UNTOLD_MS)):
                     yield Finding(wire[0], f"it heard nothing for {quiet / 1000:g} s from {gap[0]:g} ms on")
+
+
+def _told(case: Case) -> Mapping[str, list[float]]:
+    """Return when each client was told of a run, or sent a message: who knows of none pings every 20 s only (C13)."""
+    told: dict[str, list[float]] = defaultdict(list)
+    for heard in case.heard:
+        if runs_named(heard):
+            told[heard.frame.client].append(heard.frame.at_ms)
+    for said in case.said:
+        if said.body.get("type") == "agent_message":
+            told[said.frame.client].append(said.frame.at_ms)
+    return told
 
 
 @rule("bounds.pong")

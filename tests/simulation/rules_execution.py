@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from playbyplay.domain.journal import FenceEntry
-from playbyplay.protocol.events import ToolCompleted, ToolExecuting
+from playbyplay.protocol.events import ErrorEvent, ToolCompleted, ToolExecuting
 from tests.simulation.case import Case
 from tests.simulation.chronicle import Chronicle
 from tests.simulation.evidence import ToolCalled, ToolEffect
@@ -128,6 +128,40 @@ def attempts(case: Case) -> Iterator[Finding]:
         most = _most_in_a_row(chronicle)
         if most > allowed:
             yield Finding(chronicle.run_id, f"{most} owners in a row appended no event, {allowed} may")
+
+
+@rule("execution.exhausted", "puts", "terms")
+def exhausted(case: Case) -> Iterator[Finding]:
+    """A run that is given up had all its attempts: none that let go counts, nor any before it got on (C9)."""
+    taken: dict[str, list[float]] = defaultdict(list)
+    for one in case.evidence.taken:
+        taken[one.run_id].append(one.at_ms)
+    let_go: dict[object, list[float]] = defaultdict(list)
+    for line in case.evidence.log:
+        if line.name in _LET_GO | {"job_dropped"}:
+            let_go[line.fields.get("run_id")].append(line.at_ms)
+    if any(fault.site.endswith((".renew", ".release")) for fault in case.evidence.faults):
+        return
+    for chronicle in case.chronicles.values():
+        last = chronicle.records[-1] if chronicle.records else None
+        end = last.events[-1] if last is not None and last.events else None
+        if last is None or not isinstance(end, ErrorEvent) or end.code != "attempts_exhausted":
+            continue
+        got_on = [record.pos for record in chronicle.records[:-1] if record.events]
+        since_ms = chronicle.put_ms.get(got_on[-1] if got_on else 0, 0.0)
+        count = sum(since_ms < at_ms for at_ms in taken[chronicle.run_id])
+        count -= sum(since_ms < at_ms for at_ms in let_go[chronicle.run_id])
+        if count < case.bounds.max_attempts:
+            yield Finding(chronicle.run_id, f"it was given up after {count} attempts")
+
+
+@rule("execution.no_bug", "terms")
+def no_bug(case: Case) -> Iterator[Finding]:
+    """No run ends in internal: a lost post, a lost lease and a slow store fail no run (C15)."""
+    for chronicle in case.chronicles.values():
+        end = chronicle.terminal
+        if end is not None and isinstance(end.event, ErrorEvent) and end.event.code == "internal":
+            yield Finding(chronicle.run_id, f"seq {end.seq} says that something went wrong on our side")
 
 
 def _most_in_a_row(chronicle: Chronicle) -> int:

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from playbyplay.domain.journal import EventEntry, FenceEntry, History, InputEntry
+from playbyplay.domain.journal import EventEntry, FenceEntry, History, InputEntry, ResultEntry
 from playbyplay.errors import GrammarError
 from playbyplay.protocol.events import ErrorEvent, FinalResponse, ToolCompleted, ToolExecuting
 from tests.simulation.case import Case
@@ -26,6 +26,7 @@ _LETTERS = {
     "error": "E",
 }
 _RUN = re.compile(r"(S[TXC]*(DF|E)?|E)?")
+_CLOSED_BY = {"deadline_exceeded": "timeout"}
 _BEFORE_START = frozenset({"queue_timeout", "cancelled", "attempts_exhausted", "deadline_exceeded"})
 
 
@@ -171,6 +172,22 @@ def answer(case: Case) -> Iterator[Finding]:
                 whole = said[-1] if said else ""
                 if whole != event.content and not (event.truncated and whole.startswith(event.content)):
                     yield Finding(chronicle.run_id, f"seq {one.seq} is not what the last checkpoint says")
+
+
+@rule("journal.closing")
+def closing(case: Case) -> Iterator[Finding]:
+    """What a terminal leaves open is closed as what it is, and what a call returned stands beside its end (C6)."""
+    for chronicle in case.chronicles.values():
+        for record in chronicle.records:
+            end = record.events[-1] if record.events else None
+            closed = [event for event in record.events if isinstance(event, ToolCompleted)]
+            results = {entry.call_id for entry in record.entries if isinstance(entry, ResultEntry)}
+            for event in closed:
+                if isinstance(end, ErrorEvent):
+                    if event.status not in (_CLOSED_BY.get(end.code, "cancelled"), "outcome_unknown"):
+                        yield Finding(chronicle.run_id, f"{end.code} leaves call {event.call_id} {event.status}")
+                elif event.call_id not in results:
+                    yield Finding(chronicle.run_id, f"seq {event.seq} ends call {event.call_id} without its result")
 
 
 @rule("journal.put_once", "puts")

@@ -7,7 +7,7 @@ from typing import Any
 from playbyplay.domain.journal import InputEntry
 from playbyplay.domain.thread import Run, digest
 from playbyplay.protocol.replies import MessageAccepted, MessageRejected
-from tests.simulation.case import Case, Heard, Said
+from tests.simulation.case import Case, Heard, Said, Wire
 from tests.simulation.rule import Finding, rule
 
 # These leave open whether a run was made: by this message before, or in spite of the refusal.
@@ -81,6 +81,21 @@ def same_run(case: Case) -> Iterator[Finding]:
             yield Finding(min(runs), f"message {message} was accepted as {', '.join(sorted(runs))}")
 
 
+@rule("submission.conflict")
+def conflict(case: Case) -> Iterator[Finding]:
+    """Other content under the same client_message_id is refused, not taken for a repeat (C1)."""
+    stored = {(run.user, run.client_message_id): run.content_digest for run in case.evidence.runs}
+    asked: dict[tuple[Wire, str], list[str]] = defaultdict(list)
+    happened: list[Said | Heard] = [*_messages(case), *case.answers]
+    for one in sorted(happened, key=lambda one: one.frame.at_ms):
+        if isinstance(one, Said):
+            asked[one.wire, _id_of(one) or ""].append(digest(str(one.body.get("content"))))
+        elif isinstance(one.reply, MessageAccepted | MessageRejected) and (message := one.reply.client_message_id):
+            sent = asked.pop((one.wire, message), [])
+            if sent and isinstance(one.reply, MessageAccepted) and stored.get((one.user, message)) not in {None, *sent}:
+                yield Finding(one.reply.run_id, f"{one.frame.client} sent other content, and it was accepted")
+
+
 @rule("submission.duplicate")
 def duplicate(case: Case) -> Iterator[Finding]:
     """At most one acceptance of a client_message_id is the first; every other says duplicate (C1)."""
@@ -135,6 +150,58 @@ def rejected(case: Case) -> Iterator[Finding]:
         key = run.user, run.client_message_id or ""
         if 0 < sends[key] <= refusals[key]:
             yield Finding(run.run_id, f"message {run.client_message_id} was refused each time and made it all the same")
+
+
+@rule("submission.answered", "terms")
+def answered(case: Case) -> Iterator[Finding]:
+    """A client that stays sends its message until it has an answer: none is lost with a connection (C1)."""
+    stays = {client.name for client in case.evidence.clients if client.stays}
+    known = {(one.client, one.run_id) for one in case.evidence.delivered}
+    made = {(run.user, run.client_message_id): run.run_id for run in case.evidence.runs}
+    told = {
+        (heard.frame.client, getattr(heard.reply, "client_message_id", None))
+        for heard in case.answers
+        if heard.reply is not None
+    }
+    for said in _messages(case):
+        client, message = said.frame.client, _id_of(said)
+        heard_of = (client, made.get((said.user, message), "")) in known
+        if client in stays and message is not None and (client, message) not in told and not heard_of:
+            yield Finding(client, f"its message {message} of {said.frame.at_ms:g} ms was never answered")
+
+
+@rule("submission.second", "puts", "terms")
+def second(case: Case) -> Iterator[Finding]:
+    """A second message waits, is refused, or cancels what is ahead of it: as the deployment has it (C17)."""
+    policy = case.terms.double_text
+    for heard in case.answers:
+        told = heard.reply
+        if isinstance(told, MessageRejected) and told.code == "thread_busy" and policy != "reject":
+            yield Finding(heard.frame.client, f"its message {told.client_message_id} was refused by {policy}")
+        if not isinstance(told, MessageAccepted) or not told.position or told.duplicate:
+            continue
+        mine = case.chronicle(heard.user, told.run_id)
+        at_ms = mine.put_ms.get(0) if mine is not None else None
+        if policy == "reject":
+            yield Finding(told.run_id, f"it was accepted behind {told.position} turns")
+        elif policy == "interrupt" and at_ms is not None and not case.weather.breaks(at_ms - 5_000, at_ms + 15_000):
+            for run in case.evidence.runs:
+                ahead = (run.user, run.thread_id) == (heard.user, told.thread_id) and run.turn < told.turn
+                ended_ms = case.chronicles[run.user, run.run_id].ended_ms
+                if ahead and not run.cancel and (ended_ms is None or ended_ms > at_ms + 5_000):
+                    yield Finding(run.run_id, f"turn {told.turn} did not cancel turn {run.turn}")
+
+
+@rule("submission.head_only", "puts", "terms")
+def head_only(case: Case) -> Iterator[Finding]:
+    """Only the first open turn of a thread is sent to the queue (C17)."""
+    runs = {run.run_id: run for run in case.evidence.runs}
+    turn = {(run.user, run.thread_id, run.turn): run.run_id for run in case.evidence.runs}
+    for sent in case.evidence.jobs:
+        run = runs.get(sent.run_id)
+        before = case.chronicle(run.user, turn.get((run.user, run.thread_id, run.turn - 1))) if run else None
+        if before is not None and (before.ended_ms is None or sent.at_ms < before.ended_ms):
+            yield Finding(sent.run_id, f"its job was sent at {sent.at_ms:g} ms, when it was not its turn")
 
 
 @rule("submission.whole_accept")

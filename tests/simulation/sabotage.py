@@ -4,10 +4,11 @@ import asyncio
 from typing import Literal, get_args
 
 from playbyplay.domain.journal import Record
-from playbyplay.ports import Accepted
+from playbyplay.ports import Accepted, Acquired, Job, NotAcquired
 from tests.fakes.journal import FakeJournal
 from tests.fakes.run_store import FakeRunStore
-from tests.simulation.evidence import Evidence, Put
+from tests.simulation.evidence import Evidence, Put, Sent, Taken
+from tests.simulation.simulated_queue import SimulatedQueue
 
 Sabotage = Literal[
     "the journal overwrites",
@@ -25,10 +26,23 @@ class WrittenJournal(FakeJournal):
 
     Attributes:
         overwrites: whether it forgets the condition of its put.
+        takes_s: how long a put takes before it is done, and a read after it has read.
     """
 
     evidence: Evidence
     overwrites: bool = False
+    takes_s: float = 0.0
+
+    async def append(self, user: str, run_id: str, record: Record) -> None:
+        if self.takes_s:
+            await asyncio.sleep(self.takes_s)
+        await super().append(user, run_id, record)
+
+    async def read(self, user: str, run_id: str, *, from_pos: int = 0) -> list[Record]:
+        records = await super().read(user, run_id, from_pos=from_pos)
+        if self.takes_s:
+            await asyncio.sleep(self.takes_s)
+        return records
 
     def put(self, user: str, run_id: str, record: Record) -> None:
         if self.overwrites:
@@ -38,7 +52,35 @@ class WrittenJournal(FakeJournal):
         self.evidence.puts.append(Put(now_ms, user, run_id, record.pos, record.token))
 
 
-class ForgetfulRunStore(FakeRunStore):
+class WrittenRunStore(FakeRunStore):
+    """Writes down who takes a run."""
+
+    evidence: Evidence
+
+    async def acquire(
+        self, user: str, run_id: str, owner: str, *, now_ms: int, lease_until_ms: int
+    ) -> Acquired | NotAcquired:
+        acquired = await super().acquire(user, run_id, owner, now_ms=now_ms, lease_until_ms=lease_until_ms)
+        if isinstance(acquired, Acquired):
+            self.evidence.taken.append(Taken(asyncio.get_running_loop().time() * 1000, run_id))
+        return acquired
+
+
+class WrittenQueue(SimulatedQueue):
+    """Writes down what is sent."""
+
+    evidence: Evidence
+
+    async def send(self, job: Job) -> None:
+        self.evidence.jobs.append(Sent(asyncio.get_running_loop().time() * 1000, job.run_id))
+        await super().send(job)
+
+    async def stray(self, job: Job) -> None:
+        """Take a job nobody of the product sent: an old one, or one that is not its turn."""
+        await super().send(job)
+
+
+class ForgetfulRunStore(WrittenRunStore):
     """Does not know what a message made before."""
 
     def _find(self, user: str, client_message_id: str) -> Accepted | None:

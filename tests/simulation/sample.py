@@ -5,6 +5,7 @@ resumes, a message is sent twice. Mutants are made of it, so it holds what each 
 """
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 from playbyplay.domain.journal import CheckpointEntry, Entry, EventEntry, History, InputEntry, ResultEntry, ToolCall
@@ -14,6 +15,7 @@ from playbyplay.protocol.base import Frame as WireFrame
 from tests.fakes.ids import uuid
 from tests.histories import TIME, event_of
 from tests.simulation.evidence import (
+    EVERYTHING,
     Bounds,
     Client,
     Delivered,
@@ -26,8 +28,11 @@ from tests.simulation.evidence import (
     ToolCalled,
     ToolEffect,
 )
+from tests.simulation.terms import TERMS as THE_TERMS
 
 BOUNDS = Bounds(terminal_s=100.0, silence_s=15.0, pong_s=2.0, whole_s=10.0)
+# Four runners, or those of the runs before would be at work still.
+TERMS = replace(THE_TERMS, runners=4, cancel_s=5.0)
 LAPTOP, PHONE, DESK = "ann laptop", "ann phone", "bob desk"
 USERS = {LAPTOP: "ann", PHONE: "ann", DESK: "bob"}
 THREADS = {"ann": uuid(101), "bob": uuid(102)}
@@ -44,7 +49,8 @@ class Scene:
     """Writes the evidence down while it tells what happens; time passes a little with everything."""
 
     def __init__(self) -> None:
-        self.evidence = Evidence(bounds=BOUNDS, clients=[Client(name, user) for name, user in USERS.items()])
+        clients = [Client(name, user) for name, user in USERS.items()]
+        self.evidence = Evidence(bounds=BOUNDS, clients=clients, terms=TERMS, witnessed=EVERYTHING)
         self.histories: dict[str, History] = {}
         self.runs: list[Run] = []
         self.now_ms = 0.0

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.properties import PROPERTY
-from tests.simulation import mutants_seen, mutants_stored
+from tests.simulation import mutants_live, mutants_seen, mutants_stored
 from tests.simulation.checker import RULES, check
 from tests.simulation.evidence import Bounds, Client, Evidence, Fault, Frame, Logged, ModelAsked
 from tests.simulation.mutants import Mutant, frame, late, says
 from tests.simulation.sample import BOUNDS, DESK, LAPTOP, LOST, PHONE, PLAIN
 from tests.simulation.valid import valid
 
-MUTANTS = {**mutants_stored.MUTANTS, **mutants_seen.MUTANTS}
+MUTANTS = {**mutants_stored.MUTANTS, **mutants_seen.MUTANTS, **mutants_live.MUTANTS}
 PONG = '{"type":"pong","heads":{}}'
 
 

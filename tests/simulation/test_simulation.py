@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.simulation.calm import calm
 from tests.simulation.campaign import Tally, play, single_faults
-from tests.simulation.conftest import PROGRAMS, SEEDS, Campaigns
+from tests.simulation.conftest import PAIRS, PROGRAMS, SEEDS, Campaigns
 from tests.simulation.faulty_ports import MODES, Strike, modes_of
 from tests.simulation.sabotage import SABOTAGES, Sabotage
 from tests.simulation.schedule import by_seed
@@ -28,6 +29,24 @@ def test_every_single_fault_of_an_ordinary_run_keeps_the_contract(campaigns: Cam
     assert tally.bad == {}
     assert tally.schedules == len(strikes) > 300
     assert sum(tally.struck.values()) == len(strikes)
+
+
+def test_pairs_of_faults_keep_the_contract(campaigns: Campaigns) -> None:
+    """Also one that meets the recovery from another; the second of a pair may be of a call the first prevented."""
+    tally = campaigns.tally("pairs")
+    assert tally.bad == {}
+    assert tally.schedules == PAIRS
+    assert sum(tally.struck.values()) > 1.5 * PAIRS
+
+
+@pytest.mark.parametrize("name", calm())
+def test_a_calm_schedule_keeps_the_contract(name: str) -> None:
+    """Where next to nothing is broken, all is held to the second, and a run fails only where it must."""
+    played = play(calm()[name])
+    assert played.report.violations == ()
+    ends = {"cancelled": "cancelled", "interrupted": "cancelled", "too long": "failed"}
+    wanted = {status for word, status in ends.items() if word in name}
+    assert {run.status for run in played.evidence.runs} - {"completed"} == wanted
 
 
 @pytest.fixture(scope="module")

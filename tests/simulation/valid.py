@@ -61,6 +61,7 @@ def _loses_its_runner(scene: Scene) -> None:
     scene.puts(LOST, result(_LETTER), closes(_LETTER, "outcome_unknown"))
     scene.connects(PHONE)
     scene.resumes(PHONE, LOST, 1)
+    scene.resumes(LAPTOP, LOST, 4)
     scene.asks(LOST, None, 1)
     scene.puts(LOST, *answers("It may have been sent."))
 
@@ -81,6 +82,7 @@ def _is_cancelled(scene: Scene) -> None:
 def _goes_well(scene: Scene) -> None:
     """A long look, a sub-agent, an answer that is streamed; the message is sent twice."""
     scene.sends(DESK, PLAIN, 1)
+    scene.resumes(DESK, PLAIN, 0)
     scene.puts(PLAIN, FenceEntry(epoch=1), _STARTED)
     scene.asks(PLAIN, None, 0)
     calls = (_LOOK, _HAND)

@@ -6,6 +6,7 @@ from itertools import accumulate
 
 from tests.simulation.evidence import STALLS, Fault
 
+_NETWORK = "network."
 ZOMBIE_MS = 5_000.0  # an owner that was held up finds out with its next append that the run is not its own
 
 
@@ -14,8 +15,18 @@ class Weather:
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self._faults = sorted(faults, key=lambda fault: fault.at_ms)
+        self._of: dict[str, Weather] = {}
         self._begins = [fault.at_ms for fault in self._faults]
         self._ends = list(accumulate((max(fault.at_ms, fault.until_ms) for fault in self._faults), max))
+
+    def of(self, client: str) -> "Weather":
+        """Return the weather as a client has it: what is wrong with another's network is not its own."""
+        if client not in self._of:
+            mine = f"{_NETWORK}{client}"
+            others = any(fault.site.startswith(_NETWORK) and fault.site != mine for fault in self._faults)
+            kept = [fault for fault in self._faults if not fault.site.startswith(_NETWORK) or fault.site == mine]
+            self._of[client] = Weather(kept) if others else self
+        return self._of[client]
 
     def whole_again_ms(self, before_ms: float) -> float:
         """Return when the last of the faults ended that began by then; 0 for none."""

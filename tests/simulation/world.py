@@ -11,45 +11,29 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from agent_runner.engine import Budget, Engine
-from agent_runner.supervisor import Supervisor
-from agent_runner.tool_executor import ToolExecutor
-from connect.admission import Attendance
-from message.accept import Accept
-from message.answer import Answer
 from message.caller import Caller
-from message.cancel import Cancel
-from message.dispatch import Dispatch
-from message.ping import Ping
-from message.present import Presence
-from message.resume import Resume
 from playbyplay.domain.connection import SESSION_S, Session
 from playbyplay.domain.timing import CLOUD, Timing
-from playbyplay.notifier import Notifier
-from playbyplay.ports import Job, Limits
+from playbyplay.ports import Limits
 from playbyplay.settings import DoubleText
-from playbyplay.settlement import Settlement
 from playbyplay_client.errors import CannotConnect
 from tests.fakes.backlog import FakeBacklog
 from tests.fakes.connection_store import FakeConnectionStore
 from tests.fakes.faults import Crash, Faults
 from tests.fakes.ids import FakeIds
-from tests.fakes.quota import FakeQuota
-from tests.fakes.run_store import FakeRunStore
-from tests.simulation.cast import RUN, WORK, Stage
-from tests.simulation.evidence import Bounds, Evidence, Fault, Logged
-from tests.simulation.faulty_ports import Plan, Points
+from tests.simulation.cast import Stage
+from tests.simulation.evidence import EVERYTHING, Bounds, Evidence, Fault
+from tests.simulation.faulty_ports import Plan
 from tests.simulation.network import Network, Wire
 from tests.simulation.process import Process, task_factory
-from tests.simulation.sabotage import ForgetfulRunStore, Sabotage, WrittenJournal
+from tests.simulation.sabotage import ForgetfulRunStore, Sabotage, WrittenJournal, WrittenQueue, WrittenRunStore
 from tests.simulation.simulated_queue import Received, SimulatedQueue
+from tests.simulation.staff import Staff
 from tests.simulation.states import States
-from watchdog.look import Look
-from watchdog.sweep import Sweep
+from tests.simulation.terms import TERMS
 
 BASE_MS: Final = 1_750_000_000_000
 MAX_RECEIVES: Final = 12  # few, so that dead letters happen
-_RUNNERS: Final = 2
 # From the accept or the last fault: a lost job and then a fallen runner (C8: 180 s), and the run's own work.
 BOUNDS: Final = Bounds(terminal_s=420.0, silence_s=15.0, pong_s=2.0, whole_s=40.0)
 _GATEWAY_ERROR: Final = '{"message": "Internal server error", "connectionId":"x", "requestId":"y"}'
@@ -61,18 +45,6 @@ class _Whole(Faults):
     @contextlib.asynccontextmanager
     async def around(self, operation: str) -> Any:
         yield
-
-
-class _Log:
-    """Implements `ports.Log` for one process."""
-
-    def __init__(self, evidence: Evidence, process: Process) -> None:
-        self._evidence = evidence
-        self._process = process
-
-    def event(self, name: str, **fields: str | float | bool | None) -> None:
-        if self._process.alive:
-            self._evidence.log.append(Logged(asyncio.get_running_loop().time() * 1000, name, fields))
 
 
 class _WorldClock:
@@ -90,6 +62,8 @@ class Laws:
         seed: of all chance.
         invocation_s: after how long a runner is ended, as Lambda does it; None for never.
         skew_s: how far a process's clock may be off, either way.
+        journal_s: how long the journal takes for a put or a read; it is slow, not broken.
+        flaky: whether each third frame is posted in vain the first time, which nobody is to notice.
         sabotage: what this world breaks that the contract promises.
     """
 
@@ -100,6 +74,8 @@ class Laws:
     limits: Limits = field(default_factory=Limits)
     invocation_s: float | None = None
     skew_s: float = 0.0
+    journal_s: float = 0.0
+    flaky: bool = False
     sabotage: Sabotage | None = None
 
 
@@ -110,30 +86,43 @@ class World:
         self.laws = laws
         # A lease that a wrong clock dated ends as much later, and so does each look of the watchdog: safety never.
         self.evidence = Evidence(bounds=replace(BOUNDS, terminal_s=BOUNDS.terminal_s + 3 * laws.skew_s))
+        self.evidence.witnessed = EVERYTHING
+        self.evidence.terms = replace(
+            TERMS,
+            run_s=laws.timing.run_s,
+            queue_s=laws.timing.queue_s,
+            double_text=laws.double_text,
+            skewed=laws.skew_s > 0,
+        )
         self.states = States()
         self.chance = random.Random(f"{laws.seed} world")
         self.ids = FakeIds()
         faults, clock = _Whole(), _WorldClock()
         self.journal = WrittenJournal(faults)
         self.journal.evidence = self.evidence
+        self.journal.takes_s = laws.journal_s
         self.journal.overwrites = laws.sabotage == "the journal overwrites"
-        store = ForgetfulRunStore if laws.sabotage == "an accept forgets the message before" else FakeRunStore
+        store = ForgetfulRunStore if laws.sabotage == "an accept forgets the message before" else WrittenRunStore
         self.runs = store(self.journal, faults, clock=clock, timing=laws.timing)
+        self.runs.evidence = self.evidence
         self.connections = FakeConnectionStore(faults)
         self.backlog = FakeBacklog(faults)
         self.dead = SimulatedQueue(max_receives=10**6)
-        self.queue = SimulatedQueue(max_receives=MAX_RECEIVES, dead=self.dead)
-        self.stage = Stage(self.evidence, random.Random(f"{laws.seed} stage"))
+        self.queue = WrittenQueue(max_receives=MAX_RECEIVES, dead=self.dead)
+        self.queue.evidence = self.evidence
+        self.stage = Stage(self.evidence, random.Random(f"{laws.seed} stage"), self.broke)
         self.stage.forgets = laws.sabotage == "a tool forgets its keys"
         self.network = Network(self.evidence, self.chance, self._takes, self._left)
+        self.network.flaky = laws.flaky
         self.network.leaks = laws.sabotage == "frames reach strangers"
+        self.unseen: set[str] = set()  # clients whose next connection is forgotten as soon as it is there
         self.at_work: dict[Process, None] = {}  # in the order in which they began
         self._tasks: list[asyncio.Task[None]] = []
         asyncio.get_running_loop().set_task_factory(task_factory)
 
     def start(self) -> None:
         """Begin to run jobs, sweep, and read dead letters."""
-        works: list[Coroutine[Any, Any, None]] = [self._run_jobs() for _ in range(_RUNNERS)]
+        works: list[Coroutine[Any, Any, None]] = [self._run_jobs() for _ in range(TERMS.runners)]
         works += [self._read_dead_letters()]
         works += [self._sweep()] if self.laws.sabotage != "nobody sweeps" else []
         self._tasks = [asyncio.ensure_future(work) for work in works]
@@ -149,7 +138,7 @@ class World:
         """Whether every run is over, and no dead letter is left."""
         return not any(run.is_open for run in self.runs.runs.values()) and self.dead.is_empty
 
-    def process(self, role: str) -> "Staff":
+    def process(self, role: str) -> Staff:
         """Begin a process."""
         skew_ms = round(self.laws.skew_s * 1000 * (2 * self.chance.random() - 1))
         return Staff(self, Process(role, base_ms=BASE_MS, skew_ms=skew_ms))
@@ -168,7 +157,12 @@ class World:
         staff = self.process("connect")
         session = Session(wire.user, staff.process.now_ms() + SESSION_S * 1000)
         try:
+            if unseen := wire.client in self.unseen:
+                self.unseen.discard(wire.client)
+                self.broke(f"network.{wire.client}", "unseen", 0.0)
             await staff.process.run(staff.attendance.open(wire.connection_id, session))
+            if unseen:
+                self.connections.rows.pop(wire.connection_id, None)
         except (Exception, Crash):  # noqa: BLE001 - a handshake fails for any reason
             raise CannotConnect("The handshake failed.") from None
 
@@ -207,7 +201,7 @@ class World:
         ending = None
         if limit_s is not None:
             ends_s = loop.time() + limit_s
-            ending = loop.call_at(ends_s, staff.process.fall)
+            ending = loop.call_at(ends_s, self._time_is_up, staff.process)
         self.at_work[staff.process] = None
         try:
             again_s = await staff.process.run(staff.run(received, ends_s))
@@ -222,6 +216,10 @@ class World:
             self.at_work.pop(staff.process, None)
             if ending is not None:
                 ending.cancel()
+
+    def _time_is_up(self, process: Process) -> None:
+        self.broke("runner.process", "time is up", 0.0)
+        process.fall()
 
     async def _sweep(self) -> None:
         while True:
@@ -243,137 +241,6 @@ class World:
             else:
                 self.states.see("dead letter looked at")
                 await self.dead.delete(received)
-
-
-class Staff:
-    """The use cases of one process, each on ports that go wrong as the plan has it."""
-
-    def __init__(self, world: World, process: Process) -> None:
-        self.process = process
-        self._world = world
-        self.points = points = Points(process, world.laws.plan, world.chance, world.broke)
-        self._log = _Log(world.evidence, process)
-        self._journal = points.port("journal", world.states.watch(world.journal, process))
-        self._runs = points.port("runs", world.runs)
-        self._connections = points.port("connections", world.connections)
-        self._gateway = points.port("gateway", world.network)
-        self._queue = points.port("queue", world.queue)
-
-    @property
-    def attendance(self) -> Attendance:
-        """What takes connections in."""
-        return Attendance(connections=self._connections, clock=self.process, log=self._log)
-
-    @property
-    def dispatch(self) -> Dispatch:
-        """What serves frames."""
-        world, runs, journal = self._world, self._runs, self._journal
-        shared: dict[str, Any] = {"clock": self.process, "log": self._log}
-        present = Presence(connections=self._connections, gateway=self._gateway, clock=self.process)
-        cancel = Cancel(
-            runs=runs,
-            journal=journal,
-            settlement=self._settlement,
-            clock=self.process,
-            ids=world.ids,
-            timing=world.laws.timing,
-        )
-        return Dispatch(
-            accept=Accept(
-                runs=runs,
-                queue=self._queue,
-                backlog=world.backlog,
-                notifier=self._notifier,
-                cancel=cancel,
-                ids=world.ids,
-                timing=world.laws.timing,
-                limits=world.laws.limits,
-                double_text=world.laws.double_text,
-                **shared,
-            ),
-            resume=Resume(
-                runs=runs,
-                journal=journal,
-                connections=self._connections,
-                present=present,
-                notifier=self._notifier,
-                settlement=self._settlement,
-            ),
-            cancel=cancel,
-            answer=Answer(journal=journal),
-            ping=Ping(runs=runs, journal=journal, connections=self._connections, present=present),
-            quota=FakeQuota(),
-            **shared,
-        )
-
-    @property
-    def look(self) -> Look:
-        """What looks at one run."""
-        world = self._world
-        return Look(
-            runs=self._runs,
-            journal=self._journal,
-            queue=self._queue,
-            overdue=self.points.port("overdue", world.runs),
-            settlement=self._settlement,
-            clock=self.process,
-            ids=world.ids,
-            log=self._log,
-            timing=world.laws.timing,
-        )
-
-    @property
-    def sweep(self) -> Sweep:
-        """What looks at all of them."""
-        return Sweep(
-            overdue=self.points.port("overdue", self._world.runs),
-            look=self.look,
-            connections=self._connections,
-            gateway=self._gateway,
-            clock=self.process,
-            log=self._log,
-        )
-
-    async def run(self, received: Received, ends_s: float | None) -> float | None:
-        """Do a job."""
-        world = self._world
-        RUN.set(received.job.run_id)
-        WORK.set(self.points.call)
-        supervisor = Supervisor(
-            runs=self._runs,
-            journal=self._journal,
-            notifier=self._notifier,
-            settlement=self._settlement,
-            cancels=self._runs,
-            engine=Engine(world.stage.registry, Budget()),
-            tools=ToolExecutor(resources={}, clock=self.process, log=self._log),
-            model=world.stage.model(self.points.call),
-            clock=self.process,
-            ids=world.ids,
-            log=self._log,
-            timing=world.laws.timing,
-            monotonic=asyncio.get_running_loop().time,
-        )
-        job = Job(received.job.user, received.job.run_id, received.job.hops)
-        return await supervisor.run(job, self.points.port("receipt", received), ends_s=ends_s)
-
-    @property
-    def _notifier(self) -> Notifier:
-        return Notifier(
-            journal=self._journal,
-            connections=self._connections,
-            gateway=self._gateway,
-            clock=self.process,
-            ids=self._world.ids,
-            log=self._log,
-            timing=self._world.laws.timing,
-        )
-
-    @property
-    def _settlement(self) -> Settlement:
-        return Settlement(
-            runs=self._runs, queue=self._queue, notifier=self._notifier, clock=self.process, log=self._log
-        )
 
 
 def _of(text: str) -> Any:

@@ -1,6 +1,7 @@
 """The supervisor: which jobs it takes, how often it tries, and how it holds on to a run."""
 
 import asyncio
+import contextlib
 import gc
 import time
 import weakref
@@ -13,7 +14,7 @@ import pytest
 from agent_runner.model import ModelRequest, ModelResponse, OnText
 from playbyplay.errors import ConnectionGone
 from playbyplay.ports import Acquired, Job, NotAcquired
-from tests.fakes.faults import Crash, Fault, Faults, after, fail_after, fail_before, lost
+from tests.fakes.faults import Crash, Fault, Faults, after, before, fail_after, fail_before, lost
 from tests.fakes.ids import uuid
 from tests.fakes.model import FakeModel, calls, says
 from tests.fakes.run_queue import FakeReceipt
@@ -430,3 +431,23 @@ async def test_an_ended_run_leaves_nothing_behind(cancel: bool) -> None:  # noqa
     del supervisor, running
     gc.collect()
     assert trace() is None
+
+
+async def test_an_owner_that_falls_behind_its_fence_costs_no_run_what_it_had_got() -> None:
+    """The attempts are set back before the fence: after it, the next owner does not see that the run had got on."""
+    house = House()
+    run = house.change(await house.say(), attempts=house.timing.max_attempts - 1)
+    house.faults.strike_at(house.faults.count("journal.append") + 2, before(Crash()), "journal.append")
+    with contextlib.suppress(Crash):
+        await perform(house.supervisor(FakeModel(says("Never told."))), run)
+    for _ in range(2):
+        house.faults.dead = False
+        house.lease_ends()
+        house.faults.strike_at(house.faults.count("journal.append") + 1, after(Crash()), "journal.append")
+        with contextlib.suppress(Crash):
+            await perform(house.supervisor(FakeModel()), run)
+    house.faults.dead = False
+    house.lease_ends()
+    assert house.run(run.run_id).attempts < house.timing.max_attempts
+    await perform(house.supervisor(FakeModel(says("There."))), run)
+    assert house.events(run)[-1] == "final_response"
