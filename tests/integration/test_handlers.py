@@ -165,7 +165,7 @@ def test_the_handlers_serve_a_turn(deployment: Deployment, capsys: pytest.Captur
     run_id = send(type="agent_message", content="Hello, what can you do?")["run_id"]
     assert runner.lambda_handler({"Records": deployment.records()}, None) == {"batchItemFailures": []}
     assert send(type="ping", cursors={run_id: 0})["heads"][run_id]["status"] == "completed"
-    assert watchdog.lambda_handler({}, None) == {"overdue": 0, "findings": {}, "failed": 0, "closed": 0}
+    assert watchdog.lambda_handler({}, None) == {"overdue": 0, "astray": 0, "findings": {}, "failed": 0, "closed": 0}
     assert watchdog.lambda_handler({"Records": []}, None) == {"batchItemFailures": []}
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     logged = {(line["service"], line["event"]) for line in lines if "event" in line}

@@ -138,7 +138,7 @@ def exhausted(case: Case) -> Iterator[Finding]:
         taken[one.run_id].append(one.at_ms)
     let_go: dict[object, list[float]] = defaultdict(list)
     for line in case.evidence.log:
-        if line.name in _LET_GO | {"job_dropped"}:
+        if line.name in _LET_GO or (line.name == "job_dropped" and line.fields.get("reason") == "predecessor"):
             let_go[line.fields.get("run_id")].append(line.at_ms)
     if any(fault.site.endswith((".renew", ".release")) for fault in case.evidence.faults):
         return
