@@ -1,27 +1,18 @@
 """Frames that are no commands: ten of a connection in a minute, and it is closed."""
 
 import functools
+from typing import get_args
 
 from playbyplay.domain.connection import MAX_VIOLATIONS, VIOLATION_WINDOW_S, SlidingWindow
 from playbyplay.errors import RejectionCode
 from playbyplay.ports import Clock
 from playbyplay.protocol.replies import MessageRejected, Reply
 
-VIOLATIONS: frozenset[RejectionCode] = frozenset(
-    {
-        "bad_json",
-        "duplicate_key",
-        "too_deep",
-        "too_large",
-        "bad_encoding",
-        "unknown_type",
-        "unknown_field",
-        "missing_field",
-        "bad_type",
-        "bad_value",
-        "unsupported_version",
-    }
+# The other codes refuse what a well-made client may well ask for.
+_REFUSALS: frozenset[RejectionCode] = frozenset(
+    {"not_found", "conflict", "thread_busy", "rate_limited", "overloaded", "expired"}
 )
+VIOLATIONS: frozenset[RejectionCode] = frozenset(get_args(RejectionCode)) - _REFUSALS
 MAX_REMEMBERED = 1000
 
 
