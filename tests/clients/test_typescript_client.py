@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest_asyncio
+import pytest
 
 from agent_runner.agent import ToolOutput, tool
 from agent_runner.registry import Registry
@@ -23,7 +22,7 @@ CANONICAL = [
     [6, "agent_completed"],
     [7, "final_response"],
 ]
-_INSTALL_S, _CHECK_S, _TALK_S = 300.0, 120.0, 30.0
+_CHECK_S, _TALK_S = 120.0, 30.0
 
 
 async def run(*command: str, seconds: float = _CHECK_S) -> str:
@@ -50,14 +49,10 @@ async def npm(*arguments: str, seconds: float = _CHECK_S) -> str:
     return await run(*toolchain.npm(), *arguments, seconds=seconds)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
-async def installed() -> AsyncIterator[None]:
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:
     """What `package-lock.json` names is there; npm's registry is needed once."""
-    lock, done = CLIENT / "package-lock.json", CLIENT / "node_modules" / ".package-lock.json"
-    if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
-        await npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", seconds=_INSTALL_S)
-        done.touch()
-    yield
+    toolchain.install(CLIENT)
 
 
 def counting_registry() -> Registry:
