@@ -87,6 +87,7 @@ class Owned:
     working: dict[str, Working] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: "asyncio.Future[None] | None" = None
+    got_on: bool = False
 
     def is_cancelled(self) -> bool:
         """Whether its user wants the end; a watch that failed says nothing."""

@@ -278,6 +278,9 @@ class Supervisor:
     async def _append(self, owned: Owned, entries: list[Entry]) -> None:
         await self._notifier.append(owned.history, entries)
         owned.last_frame_s = self._monotonic()
+        if owned.history.progressed and owned.run.attempts > 1 and not owned.got_on:
+            owned.got_on = True  # said at once: the fence of a later owner hides it
+            await self._renew(owned, reset_attempts=True)
 
     async def _beat(self, owned: Owned) -> None:
         """Break a silence, and keep what is ours."""

@@ -130,6 +130,9 @@ def attempts(case: Case) -> Iterator[Finding]:
             yield Finding(chronicle.run_id, f"{most} owners in a row appended no event, {allowed} may")
 
 
+_TAKES_BACK = frozenset({"pause", "runner stands still"})
+
+
 @rule("execution.exhausted", "puts", "terms")
 def exhausted(case: Case) -> Iterator[Finding]:
     """A run that is given up had all its attempts: none that let go counts, nor any before it got on (C9)."""
@@ -140,7 +143,11 @@ def exhausted(case: Case) -> Iterator[Finding]:
     for line in case.evidence.log:
         if line.name in _LET_GO or (line.name == "job_dropped" and line.fields.get("reason") == "predecessor"):
             let_go[line.fields.get("run_id")].append(line.at_ms)
-    if any(fault.site.endswith((".renew", ".release")) for fault in case.evidence.faults):
+    # Owners that take the run from each other, since their clocks differ or one stood still, use up its attempts.
+    faults = case.evidence.faults
+    if case.terms.skewed or any(fault.mode in _TAKES_BACK for fault in faults):
+        return
+    if any(fault.site.endswith((".renew", ".release")) for fault in faults):
         return
     for chronicle in case.chronicles.values():
         last = chronicle.records[-1] if chronicle.records else None

@@ -36,11 +36,11 @@ def start(case: Case) -> Iterator[Finding]:
         if run is None or 0 not in chronicle.put_ms:
             continue
         since_ms = accepted_ms = chronicle.put_ms[0]
-        before = case.chronicle(run.user, turn.get((run.user, run.thread_id, run.turn - 1)))
-        if before is not None:
-            if before.ended_ms is None:
-                continue
-            since_ms = max(since_ms, before.ended_ms)
+        earlier = [case.chronicle(run.user, turn.get((run.user, run.thread_id, at))) for at in range(1, run.turn)]
+        ends_ms = [one.ended_ms for one in earlier if one is not None]
+        if None in ends_ms:
+            continue
+        since_ms = max([since_ms, *(end_ms for end_ms in ends_ms if end_ms is not None)])
         until_ms = since_ms + terms.start_s * 1000
         if chronicle.put_ms.get(1, case.evidence.ended_ms) <= until_ms:
             continue
@@ -158,7 +158,8 @@ def heartbeat(case: Case) -> Iterator[Finding]:
                 came = heard[wire, run_id]
                 times = [begins_ms, *came[bisect_right(came, begins_ms) : bisect_left(came, ends_ms)], ends_ms]
                 for last_ms, next_ms in itertools.pairwise(times):
-                    if next_ms - last_ms > most_ms and case.is_served(wire, last_ms, last_ms + most_ms):
+                    held_up = case.weather.stalled(last_ms)  # a frame that is not taken holds up its sender
+                    if next_ms - last_ms > most_ms and not held_up and case.is_served(wire, last_ms, last_ms + most_ms):
                         yield Finding(wire[0], f"of {run_id} at work it heard nothing from {last_ms:g} ms on")
 
 

@@ -451,3 +451,14 @@ async def test_an_owner_that_falls_behind_its_fence_costs_no_run_what_it_had_got
     assert house.run(run.run_id).attempts < house.timing.max_attempts
     await perform(house.supervisor(FakeModel(says("There."))), run)
     assert house.events(run)[-1] == "final_response"
+
+
+async def test_a_run_that_got_on_is_said_to_have_at_once() -> None:
+    """The fence of a later owner, a zombie's even, hides an event before it; the store does not forget."""
+    house = House()
+    run = house.change(await house.say(), attempts=2)
+    house.faults.strike_at(house.faults.count("journal.append") + 2, before(Crash()), "journal.append")
+    with contextlib.suppress(Crash):
+        await perform(house.supervisor(FakeModel(says("Never told."))), run)
+    assert house.events(run) == ["agent_started"]
+    assert house.run(run.run_id).attempts == 1
