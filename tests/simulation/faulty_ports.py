@@ -49,9 +49,9 @@ _POST: tuple[Mode, ...] = (*_SEND, "reorder")
 _WORK: tuple[Mode, ...] = ("crash_before", "crash_after", "hang", "delay", "pause")
 _SLOW_ANSWERS = 0.3  # the others are there as soon as what they tell is done
 CALL_S = 3.0  # how long an adapter waits for an answer
-_STANDS_STILL_S = 70.0  # longer than a lease and the watch over it
+_STANDS_STILL_S = 70.0  # longer than a lease and the watch over it; struck twice at once, it stands twice as long
 _LASTS_S: Mapping[Mode, float] = {
-    "pause": _STANDS_STILL_S,
+    "pause": 2 * _STANDS_STILL_S,
     "hang": CALL_S,
     "late": CALL_S,
     "delay": CALL_S,
