@@ -122,20 +122,20 @@ class Look:
         if not isinstance(acquired, Acquired):
             return "taken"
         try:
-            return await self._end_taken(acquired.run)
+            return await self._end_taken(acquired.run, owner)
         except Demoted:
             return "taken"
         except Exception:
             await self._release(run, owner)
             raise
 
-    async def _end_taken(self, run: Run) -> Finding:
+    async def _end_taken(self, run: Run, owner: str) -> Finding:
         """End a run that is ours now, if it is still to end."""
         history = History.of(run.user, run.run_id, await self._journal.read(run.user, run.run_id))
         if history.state.phase != "ended":
             ends = verdict(run, history, now_ms=self._clock.now_ms(), timing=self._timing)
             if ends is None:  # it got on meanwhile
-                await self._runs.release(run.user, run.run_id, run.owner or "")
+                await self._release(run, owner)
                 return "taken"
             await self._settlement.take_and_fail(history, ends)
         await self._settlement.settle(run, history)
