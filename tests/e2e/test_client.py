@@ -235,6 +235,16 @@ async def test_a_turn_is_told_from_its_start_to_its_answer(farm: Farm) -> None:
         assert [event async for event in run] == events
 
 
+async def test_a_message_goes_over_a_new_connection_once(farm: Farm) -> None:
+    """Said before the client has got to the rest of what a new connection is told, it is not said again."""
+    log = farm.parts.log
+    assert isinstance(log, FakeLog)
+    async with farm.client() as client:
+        async with asyncio.timeout(30):  # in this task, before any other of the client's gets to run
+            await (await client.send(COUNT)).result()
+    assert [fields["duplicate"] for fields in log.of("message_accepted")] == [False]
+
+
 async def test_the_answer_is_seen_as_it_is_written(tmp_path: Path) -> None:
     """Pieces come while the model still writes; they end with the run."""
     writes_on = asyncio.Event()

@@ -183,7 +183,8 @@ class PlaybyplayClient:
         self._connections += 1
         self._observer.opened(self._connections)
         await self._act(self._reassembly.reconnected(_now_s()))
-        self._requests.send_again()
+        if self._connections > 1:  # what is said by now was said on the first
+            self._requests.send_again()
         await self._send_due()
         await self._ping()
 

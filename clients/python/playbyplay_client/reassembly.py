@@ -170,7 +170,7 @@ class _Run:
         if self.due_s is None or now_s < self.due_s:
             return []
         if not self._is_missing():
-            self.asked = self.due_s = None
+            self.asked, self.due_s, self.tries = None, None, 0
             return []
         self.tries += self.asked is not None
         return self._ask(now_s)

@@ -95,6 +95,7 @@ export class RunReassembly {
     if (this.#dueS === null || nowS < this.#dueS) return [];
     if (!this.#isMissing()) {
       this.#asked = this.#dueS = null;
+      this.#tries = 0;
       return [];
     }
     if (this.#asked !== null) this.#tries += 1;
