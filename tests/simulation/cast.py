@@ -6,6 +6,7 @@ A message is a program: `pure;unsafe+idempotent;delegate;slow` asks for those ca
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Final
@@ -50,6 +51,7 @@ class Stage:
         self._broke = broke
         self.forgets = False
         self._sprung: set[str] = set()  # the traps, by key
+        self._entries: Counter[str] = Counter()  # how often each key came
         self._done: dict[str, str] = {}  # what the idempotent tool has done, by key: it is outside and does not fall
         helper = Agent(HELPER, "Helps.", "Help.", tools=(self._tool("pure", "helping", 1.0, "pure"),))
         tools = [
@@ -88,7 +90,9 @@ class Stage:
             self._evidence.called.append(
                 ToolCalled(_now_ms(), context.run_id, context.call_id, name, semantics, context.idempotency_key)
             )
-            await asyncio.sleep(takes_s * (0.5 + self._chance.random()))
+            # Made again it takes less: one that outlasted its runner each time would be handed on without an end.
+            self._entries[context.idempotency_key] += 1
+            await asyncio.sleep(takes_s * (0.5 + self._chance.random() / self._entries[context.idempotency_key]))
             if name == DEADLY or (name == TRAP and context.idempotency_key not in self._sprung):
                 self._sprung.add(context.idempotency_key)
                 self._broke(f"runner.{name}", "crash", 0.0)

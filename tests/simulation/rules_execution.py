@@ -12,6 +12,7 @@ from tests.simulation.rule import Finding, rule
 
 # A log line of these tells of an owner that let go of a run by itself: it did not fall, and counts as no attempt.
 _LET_GO = frozenset({"run_retried", "run_handed_on"})
+_NOTICE_MS = 15_000.0  # at its next renewal, after 10 s, an owner at work finds out that a clock took its run away
 
 
 @rule("execution.unsafe_once", "tools")
@@ -58,7 +59,7 @@ def no_repeat(case: Case) -> Iterator[Finding]:
     closed = _times(case, ToolCompleted)
     for one in case.evidence.called:
         at_ms = closed.get((one.run_id, one.call_id))
-        if at_ms is not None and one.at_ms > at_ms and not case.weather.stalled(one.at_ms):
+        if at_ms is not None and one.at_ms > at_ms and not _knows_no_better(case, one.at_ms, since_ms=at_ms):
             yield Finding(one.run_id, f"call {one.call_id} was entered after its tool_completed was put")
 
 
@@ -69,7 +70,7 @@ def no_step_repeated(case: Case) -> Iterator[Finding]:
     for one in case.evidence.asked:
         times = responded.get((one.run_id, one.scope), [])
         late = one.step < len(times) and one.at_ms > times[one.step]
-        if late and not case.weather.stalled(one.at_ms):
+        if late and not _knows_no_better(case, one.at_ms, since_ms=times[one.step]):
             yield Finding(one.run_id, f"step {one.step} of {one.scope or 'the run'} was asked for after its checkpoint")
 
 
@@ -147,7 +148,8 @@ def exhausted(case: Case) -> Iterator[Finding]:
     faults = case.evidence.faults
     if case.terms.skewed or any(fault.mode in _TAKES_BACK for fault in faults):
         return
-    if any(fault.site.endswith((".renew", ".release")) for fault in faults):
+    # Whoever could not take a run comes again as one who let go of it does: the log does not tell them apart.
+    if any(fault.site.endswith((".acquire", ".renew", ".release")) for fault in faults):
         return
     for chronicle in case.chronicles.values():
         last = chronicle.records[-1] if chronicle.records else None
@@ -199,3 +201,10 @@ def _checkpoint_times(case: Case) -> dict[tuple[str, str | None], list[float]]:
         for record, point in chronicle.checkpoints:
             times[chronicle.run_id, point.scope].append(chronicle.put_ms.get(record.pos, float("inf")))
     return times
+
+
+def _knows_no_better(case: Case, at_ms: float, *, since_ms: float) -> bool:
+    """Whether an owner may not know that it lost its run: it was held up, or a clock that differs ended its lease."""
+    terms = case.evidence.terms
+    taken_away = terms is not None and terms.skewed and at_ms - since_ms <= _NOTICE_MS
+    return taken_away or case.weather.stalled(at_ms)

@@ -6,9 +6,10 @@ A bound that a fault may prolong hides a step that is left out and made up for l
 import itertools
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from playbyplay.domain.journal import EventEntry, FenceEntry
+from playbyplay.observability import Value
 from playbyplay.protocol.events import AgentStarted, ErrorEvent, FinalResponse
 from playbyplay.protocol.replies import CancelAccepted, Heartbeat, ResponseDelta
 from tests.simulation.case import Case, Wire
@@ -18,6 +19,7 @@ from tests.simulation.terms import Terms
 
 _BEFORE_MS = 40_000.0  # a fault may leave a lease behind that lasts so long
 _AROUND_MS = 5_000.0
+_RECOVERY_MS = 180_000.0  # C8, with the job lost
 _ALIVE_MS = 14_000.0  # an owner is heard of so often
 _TIME_IS_UP = "time is up"
 _LET_GO = frozenset({"run_retried", "run_handed_on"})
@@ -31,13 +33,14 @@ def start(case: Case) -> Iterator[Finding]:
         return
     turn = {(run.user, run.thread_id, run.turn): run.run_id for run in case.evidence.runs}
     busy = _busy(case)
+    settled_ms = {line.fields["run_id"]: line.at_ms for line in case.evidence.log if line.name == "run_settled"}
     for key, chronicle in case.chronicles.items():
         run = case.runs.get(key)
         if run is None or 0 not in chronicle.put_ms:
             continue
         since_ms = accepted_ms = chronicle.put_ms[0]
         earlier = [case.chronicle(run.user, turn.get((run.user, run.thread_id, at))) for at in range(1, run.turn)]
-        ends_ms = [one.ended_ms for one in earlier if one is not None]
+        ends_ms = [_noted_ms(case, settled_ms, one) for one in earlier if one is not None]
         if None in ends_ms:
             continue
         since_ms = max([since_ms, *(end_ms for end_ms in ends_ms if end_ms is not None)])
@@ -191,6 +194,15 @@ def _busy(case: Case) -> list[tuple[float, float, RunKey]]:
         for chronicle in case.chronicles.values()
         if 1 in chronicle.put_ms
     ]
+
+
+def _noted_ms(case: Case, settled_ms: Mapping[Value, float], chronicle: Chronicle) -> float | None:
+    """Return when the next turn could begin: at the end of this one, or when it was noted if a fault was in the way."""
+    ended_ms = chronicle.ended_ms
+    noted_ms = settled_ms.get(chronicle.run_id)
+    if ended_ms is None or noted_ms is None or not case.weather.breaks(ended_ms, ended_ms + _AROUND_MS):
+        return ended_ms
+    return max(ended_ms, min(noted_ms, case.weather.whole_again_ms(noted_ms) + _RECOVERY_MS))
 
 
 def _free(

@@ -99,6 +99,18 @@ def test_that_only_an_owner_held_up_may_come_late() -> None:
         assert ("execution.no_step_repeated" in check(evidence).broken) is broken
 
 
+@pytest.mark.parametrize(("after_s", "broken"), [(1, False), (14, False), (16, True)])
+@pytest.mark.parametrize("skewed", [False, True])
+def test_that_clocks_that_differ_excuse_an_owner_until_it_renews(after_s: float, *, broken: bool, skewed: bool) -> None:
+    """One whose lease is over by another's clock is at work until its next renewal tells it, and no longer."""
+    evidence = valid()
+    assert evidence.terms is not None
+    evidence.terms = replace(evidence.terms, skewed=skewed)
+    put = next(one for one in evidence.puts if one.run_id == PLAIN and one.pos == 2)
+    evidence.asked.append(ModelAsked(put.at_ms + after_s * 1000, PLAIN, None, 0))
+    assert ("execution.no_step_repeated" in check(evidence).broken) is (broken or not skewed)
+
+
 def test_that_a_pause_does_not_excuse_an_unsafe_call() -> None:
     """An unsafe tool is entered once, whatever was broken."""
     evidence = valid()

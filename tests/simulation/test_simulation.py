@@ -11,7 +11,7 @@ from tests.simulation.schedule import by_seed
 from tests.simulation.states import WANTED
 from tests.simulation.trace import lines
 
-_FOUND_WITHIN = 60
+_FOUND_WITHIN = 240  # of the 2,000 that are played
 _BITES: dict[Sabotage, tuple[str, ...]] = {
     "the journal overwrites": ("journal.",),
     "an accept forgets the message before": ("submission.",),
@@ -88,7 +88,7 @@ def test_the_seeds_break_everything_in_every_way(seeds: Tally) -> None:
 
 @pytest.mark.parametrize("sabotage", _BITES)
 def test_the_campaign_notices_a_broken_promise(sabotage: Sabotage) -> None:
-    """A few seeds in a world that breaks one are enough to be told of it, by the right rule."""
+    """An eighth of the seeds, in a world that breaks one, is enough to be told of it, by the right rule."""
     found: set[str] = set()
     for seed in range(_FOUND_WITHIN):
         found |= {violation.rule for violation in play(by_seed(seed, sabotage)).report.violations}
