@@ -6,21 +6,21 @@ from pathlib import Path
 import pytest
 
 from tests.replay.plays import PLAYS
-from tests.replay.record import main, record
+from tests.replay.record import main, recorded
 from tests.replay.recording import Recording
 
 NAME = "long_answer_before_end"
 
 
 @pytest.mark.parametrize("name", PLAYS)
-async def test_a_run_is_recorded_the_same_each_time(name: str) -> None:
+def test_a_run_is_recorded_the_same_each_time(name: str) -> None:
     """No time, no chance and no id of this machine is in it."""
-    assert (await record(name)).to_json() == (await record(name)).to_json()
+    assert recorded(name).to_json() == recorded(name).to_json()
 
 
-async def test_a_recording_is_read_as_it_was_made(tmp_path: Path) -> None:
+def test_a_recording_is_read_as_it_was_made(tmp_path: Path) -> None:
     """Its long texts are packed in the file, and no longer when it is read."""
-    made = await record(NAME)
+    made = recorded(NAME)
     path = tmp_path / made.version / f"{NAME}.json"
     path.parent.mkdir()
     path.write_text(made.to_json(), encoding="utf-8")

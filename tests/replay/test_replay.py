@@ -114,7 +114,7 @@ def difference(recorded: Any, now: Any) -> str:
 async def recalled(recording: Recording) -> Any:
     """Return what was said in the turns before, as it is read today."""
     stage, journal = stage_of(recording, recording.turn.records)
-    return await recall(stage.house.runs, journal, recording.turn.run)
+    return (await recall(stage.house.runs, journal, recording.turn.run)).said
 
 
 async def reader_of(recording: Recording) -> Reader:
@@ -186,8 +186,10 @@ LATER: dict[str, Callable[[Stored], Stored]] = {
 
 async def comes_again(stage: Stage, run: Run) -> bool:
     """Let a runner have the job of a run; say whether the queue is to show it again."""
-    log, attributes = stage.house.log, {"ApproximateReceiveCount": "1"}
-    jobs = Jobs(supervisor=stage.supervisor(), receipts=lambda _: FakeReceipt(), log=log, retry_s=5)
+    log, attributes = stage.house.log, {"ApproximateReceiveCount": "1", "SentTimestamp": "1750000000000"}
+    jobs = Jobs(
+        supervisor=stage.supervisor(), receipts=lambda _: FakeReceipt(), clock=stage.house.clock, log=log, retry_s=5
+    )
     message = {"messageId": "m", "receiptHandle": "h", "body": job_body(job_of(run)), "attributes": attributes}
     answer = await jobs({"Records": [message | {"eventSource": "aws:sqs"}]})
     return answer == {"batchItemFailures": [{"itemIdentifier": "m"}]}

@@ -4,8 +4,9 @@ import asyncio
 import multiprocessing
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from playbyplay.ports import Job
 from tests.simulation.checker import check
@@ -18,6 +19,7 @@ from tests.simulation.schedule import Blow, Schedule, one_fault
 from tests.simulation.virtual_time import VirtualLoop
 from tests.simulation.world import World
 
+Beside = Callable[[World], Coroutine[Any, Any, None]]
 _LONGEST_S = 2 * 3600.0
 _AT_MOST = 3  # of the calls of one point: pings and sweeps repeat for ever
 
@@ -76,10 +78,10 @@ class Tally:
         self.states += other.states
 
 
-def play(schedule: Schedule) -> Played:
-    """Play a schedule to its end and judge it."""
+def play(schedule: Schedule, beside: Beside | None = None) -> Played:
+    """Play a schedule to its end and judge it, with something beside it from the beginning to the end."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        world = runner.run(_play(schedule))
+        world = runner.run(_play(schedule, beside))
     plan = world.laws.plan
     world.states.judge(world.evidence)
     struck = Counter(f"{one.site.split('.', 1)[-1]}:{one.mode}" for one in plan.struck)
@@ -155,13 +157,17 @@ async def finish(world: World, devices: list[Device], doing: list[asyncio.Future
     return evidence
 
 
-async def _play(schedule: Schedule) -> World:
+async def _play(schedule: Schedule, beside: Beside | None) -> World:
     world = World(schedule.laws)
     world.start()
+    watching = asyncio.ensure_future(beside(world)) if beside is not None else None
     devices = await open_devices(world, schedule.users)
     doing: list[asyncio.Future[None]] = [asyncio.ensure_future(_do(devices, act)) for act in schedule.acts]
     doing += [asyncio.ensure_future(_strike(world, blow)) for blow in schedule.blows]
     await finish(world, devices, doing)
+    if watching is not None:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
     return world
 
 

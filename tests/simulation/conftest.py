@@ -1,11 +1,14 @@
-"""The campaign runs beside the other tests, on what they leave of the processor, and is asked for at the end."""
+"""The campaign runs beside the other tests, on what they leave of the processors, and is asked for at the end."""
 
+import contextlib
 import functools
 import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from typing import TypeAlias
 
 import pytest
 
@@ -15,14 +18,27 @@ from tests.simulation.schedule import Schedule, by_seed, one_fault
 SEEDS = 2_000
 PAIRS = 400
 PROGRAMS = ("idempotent", "unsafe")
-_BATCH = 50
-_POLITE = 15
+_BATCH = 20
+_POLITE = 19
+
+Batch: TypeAlias = list[Callable[[], Schedule]]
 
 
 def _be_polite() -> None:
-    """Give way to the tests, and leave Ctrl-C to who began this."""
-    os.nice(_POLITE)
+    """Give way to the tests, leave Ctrl-C to who began this, and end with them however they end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(_POLITE)
+    if hasattr(os, "SCHED_IDLE"):  # Linux: a processor that plays this counts as free to those whose tests wait
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 class Campaigns:
@@ -30,11 +46,13 @@ class Campaigns:
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
-        self._parts: dict[str, list[Future[Tally]]] = {}
+        self._parts: dict[str, list[tuple[Future[Tally], Batch]]] = {}
 
     def begin(self) -> None:
-        """Play everything; one processor is left to those whose tests wait for the clock."""
-        self._pool = ProcessPoolExecutor(max(1, (os.cpu_count() or 2) - 1), get_context("fork"), initializer=_be_polite)
+        """Play everything, once; in fresh processes, for those of the tests have threads and connections."""
+        if self._pool is not None:
+            return
+        self._pool = ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), initializer=_be_polite)
         for program in PROGRAMS:
             faults = [functools.partial(one_fault, strike, program=program) for strike in single_faults(program)]
             self._play(program, faults)
@@ -42,10 +60,10 @@ class Campaigns:
         self._play("seeds", [functools.partial(by_seed, seed) for seed in range(SEEDS)])
 
     def tally(self, name: str) -> Tally:
-        """Wait for one of them to end."""
+        """Wait for one of them to end; what nobody has begun is played by who asks."""
         whole = Tally()
-        for part in self._parts[name]:
-            whole.merge(part.result())
+        for part, batch in reversed(self._parts[name]):  # from the end: the others are at the beginning
+            whole.merge(tally_of(batch) if part.cancel() else part.result())
         return whole
 
     def end(self) -> None:
@@ -55,10 +73,8 @@ class Campaigns:
 
     def _play(self, name: str, schedules: list[functools.partial[Schedule]]) -> None:
         assert self._pool is not None
-        batches: list[list[Callable[[], Schedule]]] = [
-            list(schedules[start : start + _BATCH]) for start in range(0, len(schedules), _BATCH)
-        ]
-        self._parts[name] = [self._pool.submit(tally_of, batch) for batch in batches]
+        batches: list[Batch] = [list(schedules[start : start + _BATCH]) for start in range(0, len(schedules), _BATCH)]
+        self._parts[name] = [(self._pool.submit(tally_of, batch), batch) for batch in batches]
 
 
 _CAMPAIGNS = Campaigns()
@@ -75,8 +91,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin as soon as it is known that somebody will ask."""
-    if not session.config.option.collectonly and any(map(_asks, session.items)):
+    """Begin as soon as it is known that somebody will ask, unless other processes know it too."""
+    if not session.config.option.collectonly and not hasattr(session.config, "workerinput"):
+        _begin(session)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin in the one process that plays these tests, with the first of them."""
+    _begin(item.session)
+
+
+def _begin(session: pytest.Session) -> None:
+    if any(map(_asks, session.items)):
         _CAMPAIGNS.begin()
 
 
