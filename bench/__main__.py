@@ -1,6 +1,6 @@
-"""`make bench`: the one-machine home beside a bare loop, and what a turn costs on AWS; tables, JSON and a plot.
+"""`make bench`: the one-machine home beside a bare loop, what a turn costs on AWS, and what the auditor does.
 
-`python -m bench turns` or `python -m bench aws` runs one of the two.
+`python -m bench turns`, `python -m bench aws` or `python -m bench audit` runs one of the three.
 
 Machines are noisy, so what counts are ratios within one run. Each subject serves in a process of its
 own, the clients drive it from another, one after the other and never two at a time.
@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from bench import aws
+from bench import audit, aws
 from bench.plot import svg
 from local.server import HOST
 
@@ -145,7 +145,11 @@ def turns() -> None:
 
 def main(chosen: list[str]) -> int:
     """Run what was chosen, or all; return the exit code, 0 also where a target is missed."""
-    parts: dict[str, Callable[[], None]] = {"turns": turns, "aws": lambda: aws.main(RESULTS)}
+    parts: dict[str, Callable[[], None]] = {
+        "turns": turns,
+        "aws": lambda: aws.main(RESULTS),
+        "audit": lambda: audit.main(RESULTS),
+    }
     if not parts.keys() >= set(chosen):
         print(f"python -m bench [{'|'.join(parts)}]", file=sys.stderr)
         return 2

@@ -118,7 +118,7 @@ async def turn(model: ModelClient) -> Turn:
         AssertionError: it was not the canonical turn.
     """
     written = io.StringIO()
-    async with _cloud() as (aws, stored, ids):
+    async with cloud() as (aws, stored, ids):
         counted = Turn(Calls())
         log = PowertoolsLog("bench")
         settings: dict[str, Any] = {
@@ -154,7 +154,7 @@ async def turn(model: ModelClient) -> Turn:
 
 
 @contextlib.asynccontextmanager
-async def _cloud() -> AsyncIterator[tuple[OneAtATime, Stored, SystemIds]]:
+async def cloud() -> AsyncIterator[tuple[OneAtATime, Stored, SystemIds]]:
     """Yield AWS in memory, with our tables, our queue and one connection."""
     elsewhere = {name: "" for name in os.environ if name.startswith("AWS_ENDPOINT_URL")}
     with patch.dict(os.environ, elsewhere | {"AWS_DEFAULT_REGION": "us-east-1"}), mock_aws():

@@ -20,6 +20,7 @@ _SUBJECTS = {
             "message.handler",
             "ticket.handler",
             "watchdog.handler",
+            "auditor.handler",
             "agent_runner.handler",
         )
     },

@@ -66,7 +66,7 @@ class Assumptions:
 
 NOT_COUNTED = (
     "the model, data sent to the internet, storage and backups, metrics and alarms, empty polls, the watchdog, "
-    "opening the connection, retries"
+    "the auditor, opening the connection, retries"
 )
 
 

@@ -43,14 +43,20 @@ class Storage(Construct):
             non_key_attributes=list(tables.CHECK_SHOWS),
         )
         by_end = GlobalSecondaryIndexPropsV2(
+            index_name=tables.RUNS_BY_END,
+            partition_key=Attribute(name=tables.ENDED_SHARD, type=AttributeType.STRING),
+            sort_key=Attribute(name=tables.ENDED, type=AttributeType.NUMBER),
+            projection_type=ProjectionType.KEYS_ONLY,
+        )
+        by_session = GlobalSecondaryIndexPropsV2(
             index_name=tables.ENDING_SESSIONS,
             partition_key=Attribute(name=tables.SESSION_SHARD, type=AttributeType.STRING),
             sort_key=Attribute(name=tables.SESSION_ENDS, type=AttributeType.NUMBER),
             projection_type=ProjectionType.KEYS_ONLY,
         )
-        self.runs = self._table("Runs", kept, restorable=True, local=[by_age], across=[by_check])
+        self.runs = self._table("Runs", kept, restorable=True, local=[by_age], across=[by_check, by_end])
         self.journal = self._table("Journal", kept, restorable=True)
-        self.connections = self._table("Connections", RemovalPolicy.DESTROY, restorable=False, across=[by_end])
+        self.connections = self._table("Connections", RemovalPolicy.DESTROY, restorable=False, across=[by_session])
 
     def _table(
         self,

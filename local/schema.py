@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS runs (
     cancel INTEGER NOT NULL,
     next_check_ms INTEGER NOT NULL DEFAULT 0, -- when the watchdog looks at it, while it is open
     number INTEGER, -- of the messages of its user; NULL in a row that knows none
+    ended_ms INTEGER, -- when its end was noted; NULL while it is open, and where an earlier version ended it
     PRIMARY KEY (user, run_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS threads (
@@ -24,7 +25,11 @@ CREATE TABLE IF NOT EXISTS journal (
 CREATE TABLE IF NOT EXISTS connections (
     connection_id TEXT PRIMARY KEY, user TEXT NOT NULL, opened_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
     lagging INTEGER NOT NULL,
-    receipts TEXT NOT NULL DEFAULT '{}' -- the last seq it said it holds, by run, in JSON
+    receipts TEXT NOT NULL DEFAULT '{}', -- the last seq it said it holds, by run, in JSON
+    received_ms INTEGER NOT NULL DEFAULT 0 -- when it said so last
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS departures (
+    user TEXT PRIMARY KEY, left_ms INTEGER NOT NULL -- when a connection of the user left last
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tickets (
     digest TEXT PRIMARY KEY, user TEXT NOT NULL, origin TEXT, expires_ms INTEGER NOT NULL,
@@ -35,7 +40,9 @@ CREATE TABLE IF NOT EXISTS tickets (
 _ADDED = (
     ("runs", "next_check_ms", "INTEGER NOT NULL DEFAULT 0"),
     ("runs", "number", "INTEGER"),
+    ("runs", "ended_ms", "INTEGER"),
     ("connections", "receipts", "TEXT NOT NULL DEFAULT '{}'"),
+    ("connections", "received_ms", "INTEGER NOT NULL DEFAULT 0"),
 )
 _INDEXES = f"""
 CREATE UNIQUE INDEX IF NOT EXISTS runs_by_message ON runs (user, client_message_id)
@@ -45,6 +52,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS runs_by_number ON runs (user, number) WHERE nu
 CREATE INDEX IF NOT EXISTS open_runs ON runs (user, created_ms) WHERE {_OPEN};
 CREATE INDEX IF NOT EXISTS open_turns ON runs (user, thread_id, turn) WHERE {_OPEN};
 CREATE INDEX IF NOT EXISTS open_checks ON runs (next_check_ms) WHERE {_OPEN};
+CREATE INDEX IF NOT EXISTS ended_runs ON runs (ended_ms) WHERE ended_ms IS NOT NULL;
 CREATE INDEX IF NOT EXISTS connections_by_user ON connections (user, opened_ms);
 CREATE INDEX IF NOT EXISTS connections_by_end ON connections (expires_ms);
 """

@@ -1,4 +1,4 @@
-"""Runs, threads and turns in SQLite, when each is looked at, and the wish to cancel, told to the owner at once."""
+"""Runs, threads and turns in SQLite, when each is looked at or ended, and the wish to cancel, told to the owner."""
 
 import asyncio
 import sqlite3
@@ -17,7 +17,7 @@ _ACQUIRE = f"""
 UPDATE runs SET owner = ?, lease_until_ms = ?, next_check_ms = ?, attempts = attempts + 1, status = 'running'
 WHERE {_OWN_KEY} AND {OPEN} AND (owner IS NULL OR lease_until_ms <= ?) RETURNING {COLUMNS}
 """
-_SETTLE = f"UPDATE runs SET status = ?, owner = NULL, lease_until_ms = 0 WHERE {_OWN_KEY} AND {OPEN}"
+_SETTLE = f"UPDATE runs SET status = ?, ended_ms = ?, owner = NULL, lease_until_ms = 0 WHERE {_OWN_KEY} AND {OPEN}"
 _RENEW = f"""
 UPDATE runs SET lease_until_ms = ?, next_check_ms = ?, attempts = CASE WHEN ? THEN 1 ELSE attempts END
 WHERE {_OWN_KEY} AND owner = ?
@@ -31,6 +31,7 @@ _HEAD = f"{_SELECT} WHERE user = ? AND thread_id = ? AND {OPEN} ORDER BY turn LI
 _TURNS = f"{_SELECT} WHERE user = ? AND thread_id = ? AND turn BETWEEN ? AND ? ORDER BY turn"
 _OPEN_RUNS = f"{_SELECT} WHERE user = ? AND {OPEN} ORDER BY created_ms, run_id LIMIT ?"
 _OVERDUE = f"SELECT user, run_id FROM runs WHERE {OPEN} AND next_check_ms < ? ORDER BY next_check_ms LIMIT ?"
+_ENDED = "SELECT user, run_id FROM runs WHERE ended_ms >= ? AND ended_ms < ? ORDER BY ended_ms DESC LIMIT ?"
 _POSTPONE = f"UPDATE runs SET next_check_ms = ? WHERE {_OWN_KEY} AND {OPEN}"
 _SOON = f"UPDATE runs SET next_check_ms = ? WHERE {_OWN_KEY} AND next_check_ms > ?"
 _TAKE_OVER = f"UPDATE runs SET owner = NULL, lease_until_ms = 0, next_check_ms = ? WHERE {OPEN}"
@@ -38,7 +39,7 @@ _MARK_CANCEL = f"UPDATE runs SET cancel = 1 WHERE {_OWN_KEY} AND {OPEN}"
 
 
 class SqliteRunStore:
-    """Implements `ports.RunStore`, `ports.CancelWatch` and `ports.OverdueRuns`.
+    """Implements `ports.RunStore`, `ports.CancelWatch`, `ports.OverdueRuns` and `ports.EndedRuns`.
 
     Args:
         database: where they are kept.
@@ -125,12 +126,13 @@ class SqliteRunStore:
 
     async def settle(self, run: Run, status: RunStatus) -> Settled:
         """Note that a run has ended; return the first open turn of its thread, which is looked at soon, as well."""
-        soon_ms = self._clock.now_ms() + self._first_check_ms
+        now_ms = self._clock.now_ms()
+        soon_ms = now_ms + self._first_check_ms
         self._cancelled.discard(run.run_id)
         self._watches.pop(run.run_id, None)
 
         def settle(connection: sqlite3.Connection) -> Settled:
-            changed = connection.execute(_SETTLE, (status, run.user, run.run_id)).rowcount == 1
+            changed = connection.execute(_SETTLE, (status, now_ms, run.user, run.run_id)).rowcount == 1
             row = connection.execute(_HEAD, (run.user, run.thread_id)).fetchone()
             if row is None:
                 return Settled(None, changed)
@@ -162,6 +164,10 @@ class SqliteRunStore:
     async def postpone(self, user: str, run_id: str, *, until_ms: int) -> None:
         """Have an open run looked at then."""
         await self._database.apply(lambda connection: connection.execute(_POSTPONE, (until_ms, user, run_id)).rowcount)
+
+    async def between(self, *, from_ms: int, to_ms: int, limit: int) -> list[Job]:
+        """Return runs whose end was noted within this time, the newest first, as far as the disk knows."""
+        return [Job(user, run_id) for user, run_id in self._database.read(_ENDED, (from_ms, to_ms, limit))]
 
     async def _select(self, sql: str, parameters: tuple[object, ...]) -> list[Run]:
         """Return runs as they are after every write asked for so far."""

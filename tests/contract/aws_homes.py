@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from playbyplay.adapters.aws import Answer, Aws, Params
 from playbyplay.adapters.dynamo_cancel_watch import DynamoCancelWatch
 from playbyplay.adapters.dynamo_connection_store import DynamoConnectionStore
+from playbyplay.adapters.dynamo_ended_runs import DynamoEndedRuns
 from playbyplay.adapters.dynamo_journal import DynamoJournal
 from playbyplay.adapters.dynamo_overdue_runs import DynamoOverdueRuns
 from playbyplay.adapters.dynamo_run_store import DynamoRunStore
@@ -108,6 +109,7 @@ class AwsHome(Home):
         self.journal = DynamoJournal(aws, self.clock, self.stored.journal)
         self.runs = AwsRuns(aws, self.clock, self.stored)
         self.overdue = DynamoOverdueRuns(aws, self.stored.runs)
+        self.ended = DynamoEndedRuns(aws, self.stored.runs)
         self.queue = SqsRunQueue(aws, self.stored.queue_url)
         self.connections = DynamoConnectionStore(aws, self.clock, self.stored.connections)
         self.tickets = DynamoTicketStore(aws, self.stored.runs)

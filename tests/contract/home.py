@@ -5,7 +5,16 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from playbyplay.domain.timing import CLOUD, Timing
-from playbyplay.ports import CancelWatch, ConnectionStore, Journal, OverdueRuns, RunQueue, RunStore, TicketStore
+from playbyplay.ports import (
+    CancelWatch,
+    ConnectionStore,
+    EndedRuns,
+    Journal,
+    OverdueRuns,
+    RunQueue,
+    RunStore,
+    TicketStore,
+)
 from tests.fakes.clock import FakeClock
 
 T = TypeVar("T")
@@ -28,6 +37,7 @@ class Home(ABC):
     journal: Journal
     runs: Runs
     overdue: OverdueRuns
+    ended: EndedRuns
     queue: RunQueue
     connections: ConnectionStore
     tickets: TicketStore

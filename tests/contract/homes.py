@@ -35,9 +35,11 @@ class FakeHome(Home):
         self._ambiguous = 0
         self.clock = FakeClock()
         self.journal = journal = FakeJournal(self._faults)
-        self.overdue = self.runs = FakeRunStore(journal, self._faults, clock=self.clock, timing=self.timing)
+        self.overdue = self.ended = self.runs = FakeRunStore(
+            journal, self._faults, clock=self.clock, timing=self.timing
+        )
         self.queue = FakeRunQueue(self._faults)
-        self.connections = FakeConnectionStore(self._faults)
+        self.connections = FakeConnectionStore(self._faults, clock=self.clock)
         self.tickets = FakeTicketStore(self._faults)
 
     async def unavailable(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
@@ -67,9 +69,9 @@ class SqliteHome(Home):
         """Open the file and compose the ports on it."""
         self.database = Database(self._path)
         self.journal = SqliteJournal(self.database)
-        self.overdue = self.runs = SqliteRunStore(self.database, self.clock, self.timing)
+        self.overdue = self.ended = self.runs = SqliteRunStore(self.database, self.clock, self.timing)
         self.queue = LocalRunQueue()
-        self.connections = SqliteConnectionStore(self.database)
+        self.connections = SqliteConnectionStore(self.database, self.clock)
         self.tickets = SqliteTicketStore(self.database, self.clock)
 
     async def reopen(self) -> None:

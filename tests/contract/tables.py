@@ -7,6 +7,8 @@ from typing import Any, Self
 from playbyplay.adapters.aws import Aws
 from playbyplay.adapters.tables import (
     CHECK_SHOWS,
+    ENDED,
+    ENDED_SHARD,
     ENDING_SESSIONS,
     NEXT_CHECK,
     OPEN_BY_AGE,
@@ -14,6 +16,7 @@ from playbyplay.adapters.tables import (
     OPEN_SHARD,
     OPEN_SINCE,
     PK,
+    RUNS_BY_END,
     SESSION_ENDS,
     SESSION_SHARD,
     SK,
@@ -34,11 +37,11 @@ class Stored:
         """Make three tables and a queue."""
         mark = uuid.uuid4().hex[:12]
         runs, journal, connections = f"runs-{mark}", f"journal-{mark}", f"connections-{mark}"
-        open_since, open_shard = (_attribute(name, "S") for name in (OPEN_SINCE, OPEN_SHARD))
+        strings = [_attribute(name, "S") for name in (OPEN_SINCE, OPEN_SHARD, ENDED_SHARD)]
         await _make(
             aws,
             runs,
-            attributes=[open_since, open_shard, _attribute(NEXT_CHECK, "N")],
+            attributes=[*strings, _attribute(NEXT_CHECK, "N"), _attribute(ENDED, "N")],
             LocalSecondaryIndexes=[_index(OPEN_BY_AGE, PK, OPEN_SINCE, ProjectionType="ALL")],
             GlobalSecondaryIndexes=[
                 _index(
@@ -47,7 +50,8 @@ class Stored:
                     NEXT_CHECK,
                     ProjectionType="INCLUDE",
                     NonKeyAttributes=[*CHECK_SHOWS],
-                )
+                ),
+                _index(RUNS_BY_END, ENDED_SHARD, ENDED, ProjectionType="KEYS_ONLY"),
             ],
         )
         await _make(aws, journal)

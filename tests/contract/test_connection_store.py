@@ -124,22 +124,27 @@ async def test_marking_an_unknown_connection_adds_nothing(home: Home) -> None:
 
 
 async def test_receipts_are_kept_until_the_next_ones(home: Home) -> None:
-    """The last seq a connection holds of each run; what the next ones do not name is forgotten."""
+    """The last seq a connection holds of each run, and when it said so; what the next ones do not name is forgotten."""
+    now_ms = NOW
     await home.connections.add("one", MINE, now_ms=NOW)
     await home.connections.add("two", MINE, now_ms=NOW + 1)
     one, two = Subscriber("one", NOW), Subscriber("two", NOW + 1)
     for cursors in ({uuid(1): 3, uuid(2): 0}, {uuid(1): 3, uuid(2): 0}, {uuid(2): 7}, {}):
-        await home.connections.receive("one", cursors)
-        assert await home.connections.subscribers(USER) == [replace(one, receipts=cursors), two]
+        now_ms += 7
+        await home.connections.receive("one", cursors, now_ms=now_ms)
+        assert await home.connections.subscribers(USER) == [
+            replace(one, receipts=cursors, received_ms=now_ms),
+            two,
+        ]
 
 
 async def test_receipts_and_the_lagging_mark_are_two_things(home: Home) -> None:
     """Neither changes the other, and adding a connection again changes neither."""
     await home.connections.add("one", MINE, now_ms=NOW)
-    await home.connections.receive("one", {uuid(1): 3})
+    await home.connections.receive("one", {uuid(1): 3}, now_ms=NOW + 5)
     await home.connections.mark_lagging("one", lagging=True)
     await home.connections.add("one", MINE, now_ms=NOW + 9)
-    marked = Subscriber("one", NOW, lagging=True, receipts={uuid(1): 3})
+    marked = Subscriber("one", NOW, lagging=True, receipts={uuid(1): 3}, received_ms=NOW + 5)
     assert await home.connections.subscribers(USER) == [marked]
     await home.connections.mark_lagging("one", lagging=False)
     assert await home.connections.subscribers(USER) == [replace(marked, lagging=False)]
@@ -149,17 +154,19 @@ async def test_receipts_do_not_follow_a_later_change_of_what_was_given(home: Hom
     """What is kept is what was said then."""
     await home.connections.add("one", MINE, now_ms=NOW)
     cursors = {uuid(1): 3}
-    await home.connections.receive("one", cursors)
+    await home.connections.receive("one", cursors, now_ms=NOW + 5)
     cursors[uuid(1)] = 4
-    assert await home.connections.subscribers(USER) == [Subscriber("one", NOW, receipts={uuid(1): 3})]
+    assert await home.connections.subscribers(USER) == [
+        Subscriber("one", NOW, receipts={uuid(1): 3}, received_ms=NOW + 5)
+    ]
 
 
 async def test_receipts_of_an_unknown_connection_add_nothing(home: Home) -> None:
     """A connection that is gone by now is not brought back by its ping; one that came back holds nothing."""
-    await home.connections.receive("gone", {uuid(1): 3})
+    await home.connections.receive("gone", {uuid(1): 3}, now_ms=NOW)
     assert await home.connections.subscribers(USER) == []
     await home.connections.add("one", MINE, now_ms=NOW)
-    await home.connections.receive("one", {uuid(1): 3})
+    await home.connections.receive("one", {uuid(1): 3}, now_ms=NOW)
     await home.connections.remove("one")
     await home.connections.add("one", MINE, now_ms=NOW + 5)
     assert await home.connections.subscribers(USER) == [Subscriber("one", NOW + 5)]
@@ -174,3 +181,62 @@ async def test_connections_whose_session_is_over_are_told(home: Home) -> None:
     assert len(await home.connections.outlived(now_ms=NOW + 9, limit=2)) <= 2
     await home.connections.remove("0=")
     await outlived(home, NOW + 1, "1=")
+
+
+async def test_a_user_is_gone_since_the_last_connection_left(home: Home) -> None:
+    """While one is there the user is; before the first one was it is not known."""
+    home.clock.ms = NOW
+    assert await home.connections.left_ms(USER) is None
+    names = await opened(home, 3)
+    for number, name in enumerate(names):
+        assert await home.connections.left_ms(USER) is None
+        home.clock.ms = NOW + 60_000 + number
+        await home.connections.remove(name)
+    home.clock.ms = NOW + 90_000
+    assert await home.connections.left_ms(USER) == NOW + 60_002
+    assert await home.connections.left_ms(OTHER) is None
+
+
+async def test_who_comes_back_is_not_gone(home: Home) -> None:
+    """By the same connection or another; and who leaves again is gone since then."""
+    for number, name in enumerate(("one", "one", "two")):
+        home.clock.ms = NOW + number * 10
+        await home.connections.add(name, MINE, now_ms=home.clock.ms)
+        assert await home.connections.left_ms(USER) is None
+        home.clock.ms += 5
+        await home.connections.remove(name)
+        assert await home.connections.left_ms(USER) == NOW + number * 10 + 5
+
+
+async def test_who_is_gone_leaves_no_second_time(home: Home) -> None:
+    """Removing what is not there notes nothing, for its user or any other."""
+    home.clock.ms = NOW
+    await home.connections.add("one", MINE, now_ms=NOW)
+    await home.connections.add("two", THEIRS, now_ms=NOW)
+    await home.connections.remove("one")
+    home.clock.ms = NOW + 9
+    for connection_id in ("one", "unknown"):
+        await home.connections.remove(connection_id)
+    assert await home.connections.left_ms(USER) == NOW
+    assert await home.connections.left_ms(OTHER) is None
+
+
+async def test_who_gave_way_leaves_the_others_there(home: Home) -> None:
+    """The user is gone when the last of those is, and since then."""
+    names = await opened(home, MAX_PER_USER)
+    home.clock.ms = NOW + 60_000
+    assert await home.connections.add("new", MINE, now_ms=NOW + 60_000) == [names[0]]
+    assert await home.connections.left_ms(USER) is None
+    for name in [*names, "new"]:
+        home.clock.ms += 1_000
+        await home.connections.remove(name)
+    assert await home.connections.left_ms(USER) == NOW + 60_000 + 11_000
+
+
+async def test_the_next_process_knows_since_when_a_user_is_gone(home: Home) -> None:
+    """It is kept."""
+    home.clock.ms = NOW
+    await home.connections.add("one", MINE, now_ms=NOW)
+    await home.connections.remove("one")
+    await home.reopen()
+    assert await home.connections.left_ms(USER) == NOW

@@ -9,12 +9,15 @@ from typing import TypeVar
 
 import pytest
 
+from playbyplay.adapters.dynamo_connection_store import DynamoConnectionStore
 from playbyplay.adapters.dynamo_journal import DynamoJournal
 from playbyplay.adapters.dynamo_run_store import DynamoRunStore
+from playbyplay.domain.connection import Session
 from playbyplay.errors import Refused, SlotTaken, StoreUnavailable
-from playbyplay.ports import Accepted, Acquired, Limits
+from playbyplay.ports import Accepted, Acquired, Job, Limits
 from tests.contract.aws_homes import AwsHome, FaultyAws, faulty_aws
 from tests.contract.test_run_store import LEASE, NOW, acceptance, accepted_turns
+from tests.fakes.clock import FakeClock
 from tests.fakes.ids import uuid
 from tests.histories import MESSAGE, THREAD, USER, Story
 
@@ -153,6 +156,44 @@ async def test_a_turn_accepted_while_the_one_before_it_ends_is_sent(cloud: AwsHo
 async def _later(seconds: float, call: Awaitable[T]) -> T:
     await asyncio.sleep(seconds)
     return await call
+
+
+async def test_a_user_whose_connections_leave_at_once_is_gone_since_the_last(cloud: AwsHome) -> None:
+    """Eight functions forget one each, by clocks that differ, in any order: the latest of their times is kept."""
+    session = Session(USER, NOW + 10**9)
+    async with clients(cloud) as doors:
+        for number in range(20):
+            names = [f"{number} {beside}=" for beside in range(CLIENTS)]
+            for name in names:
+                await cloud.connections.add(name, session, now_ms=NOW)
+            assert await cloud.connections.left_ms(USER) is None
+            times = [NOW + number * 100 + beside * 37 % 50 for beside in range(CLIENTS)]
+            await asyncio.gather(
+                *(
+                    DynamoConnectionStore(door, FakeClock(at_ms), cloud.stored.connections).remove(name)
+                    for door, at_ms, name in zip(doors, times, names, strict=True)
+                )
+            )
+            assert await cloud.connections.left_ms(USER) == max(times)
+
+
+async def test_many_who_settle_a_run_at_once_end_it_once(cloud: AwsHome) -> None:
+    """One of them is told that it did, and the time is that one's."""
+    async with clients(cloud) as doors:
+        for number in range(20):
+            (run,) = await accepted_turns(cloud, 1, thread_id=uuid(2_000 + number), user=f"user {number}")
+            times = [NOW + 1_000 * number + beside for beside in range(CLIENTS)]
+            enders = [
+                DynamoRunStore(door, FakeClock(at_ms), cloud.stored.runs, cloud.stored.journal)
+                for door, at_ms in zip(doors, times, strict=True)
+            ]
+            settled = await asyncio.gather(*(store.settle(run, "completed") for store in enders))
+            (first,) = [at_ms for at_ms, one in zip(times, settled, strict=True) if one.changed]
+            for _ in range(500):
+                if await cloud.ended.between(from_ms=times[0], to_ms=times[-1] + 1, limit=9):
+                    break
+                await asyncio.sleep(0.01)
+            assert await cloud.ended.between(from_ms=first, to_ms=first + 1, limit=9) == [Job(run.user, run.run_id)]
 
 
 async def test_a_refused_connection_means_that_nothing_was_written(cloud: AwsHome) -> None:

@@ -1,4 +1,4 @@
-"""Runs, threads, turns and cancels in memory, and when each open run is to be looked at."""
+"""Runs, threads, turns and cancels in memory, when each open run is to be looked at, and when the others ended."""
 
 import asyncio
 from collections import defaultdict
@@ -19,7 +19,7 @@ MINUTE_MS = 60_000
 
 
 class FakeRunStore:
-    """Implements `ports.RunStore`, `ports.CancelWatch` and `ports.OverdueRuns`.
+    """Implements `ports.RunStore`, `ports.CancelWatch`, `ports.OverdueRuns` and `ports.EndedRuns`.
 
     Args:
         clock: tells when a run was settled.
@@ -28,6 +28,7 @@ class FakeRunStore:
     Attributes:
         runs: every run, by user and id.
         checks: when each open run is to be looked at, by user and id.
+        ended: when the end of each run was noted, by user and id.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class FakeRunStore:
         self.faults = faults or Faults()
         self.runs: dict[tuple[str, str], Run] = {}
         self.checks: dict[tuple[str, str], int] = {}
+        self.ended: dict[tuple[str, str], int] = {}
         self._journal = journal
         self._clock = clock or FakeClock()
         self._timing = timing
@@ -102,6 +104,7 @@ class FakeRunStore:
             if kept is not None and changed:
                 self._change(kept, status=status, owner=None, lease_until_ms=0)
                 self.checks.pop((run.user, run.run_id), None)
+                self.ended[run.user, run.run_id] = self._clock.now_ms()
             head = self._head(run.user, run.thread_id)
             if head is not None:
                 soon_ms = self._clock.now_ms() + round(self._timing.first_check_s * 1000)
@@ -134,6 +137,13 @@ class FakeRunStore:
         async with self.faults.around("overdue.postpone"):
             if (user, run_id) in self.checks:
                 self.checks[user, run_id] = until_ms
+
+    async def between(self, *, from_ms: int, to_ms: int, limit: int) -> list[Job]:
+        async with self.faults.around("ended.between"):
+            newest = sorted(
+                ((at_ms, key) for key, at_ms in self.ended.items() if from_ms <= at_ms < to_ms), reverse=True
+            )
+            return [Job(*key) for _at_ms, key in newest[:limit]]
 
     def requested(self, user: str, run_id: str) -> Awaitable[None]:
         return self._requested(user, run_id)

@@ -78,10 +78,11 @@ async def test_no_question_goes_through_all_runs(tmp_path: Path) -> None:
     await store.open_runs(USER, limit=9)
     await store.settle(run, "completed")
     await store.first(now_ms=9, limit=9)
+    await store.between(from_ms=0, to_ms=9, limit=9)
     await database.write(lambda connection: connection.set_trace_callback(None))
     database._reader.set_trace_callback(None)
     questions = [sql for sql in asked if "runs" in sql and not sql.lstrip().startswith("INSERT")]
-    assert len(questions) >= 10
+    assert len(questions) >= 11
     for sql in questions:
         plan = [row[3] for row in database.read(f"EXPLAIN QUERY PLAN {sql}")]
         assert all(step.startswith(("SEARCH", "SCALAR", "CO-ROUTINE")) for step in plan), (sql, plan)

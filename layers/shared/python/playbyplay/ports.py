@@ -258,6 +258,23 @@ class OverdueRuns(Protocol):
         ...
 
 
+class EndedRuns(Protocol):
+    """The runs of everybody that have ended, each by when the store noted its end: `RunStore.settle` does.
+
+    A run that an earlier version of the store ended has no such time: it is not told.
+    """
+
+    async def between(self, *, from_ms: int, to_ms: int, limit: int) -> list[Job]:
+        """Return runs whose end was noted from `from_ms` on and before `to_ms`, the newest first; a moment old.
+
+        The work is the same however many runs there are.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        ...
+
+
 class RunQueue(Protocol):
     """Where a run is put when it is its turn. A job may be delivered more than once."""
 
@@ -313,19 +330,23 @@ class ConnectionStore(Protocol):
         ...
 
     async def remove(self, connection_id: str) -> None:
-        """Forget a connection; an unknown one is no error."""
+        """Forget a connection and note when it left; an unknown one is no error, and nothing is noted for it."""
         ...
 
     async def subscribers(self, user: str) -> list[Subscriber]:
         """Return a user's connections, strongly consistent."""
         ...
 
+    async def left_ms(self, user: str) -> int | None:
+        """Return since when a user has no connection; None while one is there, or where that is not known."""
+        ...
+
     async def mark_lagging(self, connection_id: str, *, lagging: bool) -> None:
         """Note that a connection missed a live frame, or that it has resumed."""
         ...
 
-    async def receive(self, connection_id: str, cursors: Mapping[str, int]) -> None:
-        """Note a connection's receipts: the last seq it holds of each run, in place of those before."""
+    async def receive(self, connection_id: str, cursors: Mapping[str, int], *, now_ms: int) -> None:
+        """Note a connection's receipts: the last seq it holds of each run, in place of those before, and the time."""
         ...
 
     async def outlived(self, *, now_ms: int, limit: int) -> list[str]:

@@ -28,6 +28,8 @@ class Function:
         async def serve(event: Event) -> Answer:
             self.loops.append(asyncio.get_running_loop())
             log.event("watchdog_swept", astray=event["astray"])
+            if "error" in event:
+                raise event["error"]
             return {"twice": event["astray"] * 2}
 
         return serve
@@ -64,9 +66,9 @@ def test_what_was_counted_is_written_before_the_answer(
     """Lambda may freeze the process right after it; so too when the event failed."""
     container.answer({"astray": 3})
     assert metrics(capsys) == [[3.0]]
-    with pytest.raises(TypeError):
-        container.answer({"astray": None})
-    assert metrics(capsys) == [[0.0]]
+    with pytest.raises(ZeroDivisionError):
+        container.answer({"astray": 4, "error": ZeroDivisionError()})
+    assert metrics(capsys) == [[4.0]]
 
 
 class Told:

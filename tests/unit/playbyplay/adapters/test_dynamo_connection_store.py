@@ -19,6 +19,7 @@ SESSION = Session(USER, NOW + 43_200_000)
 LATER = Session(USER, NOW + 43_260_000)
 TTL = {"N": str((NOW + 43_200_000) // 1000 + 3600)}
 THROTTLED = refusal("ThrottlingException")
+REMOVAL = ["get_item", "update_item", "delete_item", "delete_item"]  # is it there; it leaves; both rows go
 
 
 @pytest.fixture
@@ -41,6 +42,11 @@ def rows(table: str) -> dict[tuple[str, str], dict[str, Any]]:
     """Return every row by its key."""
     items = boto3.client("dynamodb").scan(TableName=table)["Items"]
     return {(item.pop("pk")["S"], item.pop("sk")["S"]): item for item in items}
+
+
+def there(table: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the rows of connections: all but those that tell when one left."""
+    return {key: row for key, row in rows(table).items() if key[1] != "LEFT"}
 
 
 def ids(subscribers: list[Subscriber]) -> list[str]:
@@ -77,11 +83,11 @@ async def test_what_adding_costs(store: DynamoConnectionStore, aws: RecordingAws
 
 
 async def test_who_gives_way_leaves_no_row(store: DynamoConnectionStore, table: str) -> None:
-    """Both rows of the oldest go, and of nobody else."""
+    """Both rows of the oldest go, and of nobody else; when it left is not noted, for others are there."""
     names = await fill(store)
     assert await store.add("new=", LATER, now_ms=NOW + 99) == [names[0]]
-    there = {key[0] for key in rows(table)} | {key[1] for key in rows(table)}
-    assert not {"CONN#00=", "SUB#00="} & there
+    found = {key[0] for key in rows(table)} | {key[1] for key in rows(table)}
+    assert not {"CONN#00=", "SUB#00="} & found
     assert len(rows(table)) == 2 * MAX_PER_USER
 
 
@@ -135,12 +141,13 @@ async def test_subscribers_are_at_most_the_ten_newest(store: DynamoConnectionSto
 async def test_every_read_is_strongly_consistent(
     store: DynamoConnectionStore, other_process: DynamoConnectionStore, aws: RecordingAws
 ) -> None:
-    """Also the look for the user of a connection this process has not seen."""
+    """Also the look for the user of a connection this process has not seen, and that for since when one is gone."""
     await store.add("one=", SESSION, now_ms=NOW)
     await store.subscribers(USER)
     await other_process.remove("one=")
+    assert await store.left_ms(USER) == NOW
     reads = [params for operation, params in aws.calls if operation in ("query", "get_item")]
-    assert len(reads) == 3
+    assert len(reads) == 6
     assert all(params["ConsistentRead"] for params in reads)
 
 
@@ -153,8 +160,8 @@ async def test_another_process_removes_and_marks(
     await other_process.mark_lagging("one=", lagging=True)
     assert await store.subscribers(USER) == [Subscriber("one=", NOW, lagging=True)]
     await other_process.remove("one=")
-    assert aws.operations == ["get_item", "update_item", "query", "delete_item", "delete_item"]
-    assert rows(table) == {}
+    assert aws.operations == ["get_item", "update_item", "query", *REMOVAL]
+    assert there(table) == {}
 
 
 async def test_who_read_the_subscribers_knows_their_user(
@@ -165,7 +172,7 @@ async def test_who_read_the_subscribers_knows_their_user(
     await other_process.subscribers(USER)
     aws.calls.clear()
     await other_process.remove("one=")
-    assert aws.operations == ["delete_item", "delete_item"]
+    assert aws.operations == REMOVAL
 
 
 async def test_an_unknown_connection_costs_one_look(store: DynamoConnectionStore, aws: RecordingAws) -> None:
@@ -184,9 +191,9 @@ async def test_a_removal_that_broke_off_can_be_done_again(
     aws.fail("delete_item", *[None] * deleted, *[THROTTLED] * 3)
     with pytest.raises(StoreUnavailable):
         await store.remove("one=")
-    assert len(rows(table)) == 2 - deleted
+    assert len(there(table)) == 2 - deleted
     await other_process.remove("one=")
-    assert rows(table) == {}
+    assert there(table) == {}
 
 
 async def test_a_mark_brings_nobody_back(store: DynamoConnectionStore, aws: RecordingAws, table: str) -> None:
@@ -195,7 +202,7 @@ async def test_a_mark_brings_nobody_back(store: DynamoConnectionStore, aws: Reco
     await DynamoConnectionStore(aws, FakeClock(NOW), table).remove("one=")
     await store.mark_lagging("one=", lagging=True)
     assert aws.operations[-1] == "update_item"
-    assert rows(table) == {}
+    assert there(table) == {}
 
 
 async def test_users_with_names_like_keys_share_nothing(store: DynamoConnectionStore) -> None:
@@ -220,12 +227,68 @@ async def test_receipts_cost_one_call(store: DynamoConnectionStore, aws: Recordi
     """They are kept in the row that a fan-out reads anyway; nobody is brought back by them."""
     await store.add("one=", SESSION, now_ms=NOW)
     aws.calls.clear()
-    await store.receive("one=", {"run": 7})
+    await store.receive("one=", {"run": 7}, now_ms=NOW + 5)
     assert aws.operations == ["update_item"]
-    assert rows(table)[f"U#{USER}", "SUB#one="]["receipts"] == {"M": {"run": {"N": "7"}}}
+    row = rows(table)[f"U#{USER}", "SUB#one="]
+    assert row["receipts"] == {"M": {"run": {"N": "7"}}}
+    assert row["received_ms"] == {"N": str(NOW + 5)}
     await DynamoConnectionStore(aws, FakeClock(NOW), table).remove("one=")
-    await store.receive("one=", {"run": 8})
-    assert rows(table) == {}
+    await store.receive("one=", {"run": 8}, now_ms=NOW + 6)
+    assert there(table) == {}
+
+
+async def test_who_was_removed_by_another_process_leaves_no_second_time(
+    store: DynamoConnectionStore, other_process: DynamoConnectionStore, aws: RecordingAws, clock: FakeClock
+) -> None:
+    """Though this process remembers whose it was."""
+    await store.add("one=", SESSION, now_ms=NOW)
+    await other_process.remove("one=")
+    clock.advance(5)
+    aws.calls.clear()
+    await store.remove("one=")
+    assert "update_item" not in aws.operations
+    assert await store.left_ms(USER) == NOW
+
+
+async def test_a_row_without_the_time_of_its_receipts_is_read(
+    store: DynamoConnectionStore, aws: RecordingAws, table: str
+) -> None:
+    """As an earlier version wrote it."""
+    await store.add("one=", SESSION, now_ms=NOW)
+    await store.receive("one=", {"run": 7}, now_ms=NOW + 5)
+    key = {"pk": {"S": f"U#{USER}"}, "sk": {"S": "SUB#one="}}
+    update = {"TableName": table, "Key": key, "UpdateExpression": "REMOVE received_ms"}
+    await aws.call("dynamodb", "update_item", update)
+    assert await store.subscribers(USER) == [Subscriber("one=", NOW, receipts={"run": 7})]
+
+
+async def test_since_when_a_user_is_gone_is_one_look_more_than_who_is_there(
+    store: DynamoConnectionStore, aws: RecordingAws, table: str
+) -> None:
+    """And none while somebody is; the note is one small row, which goes as the row of a connection would."""
+    await store.add("one=", SESSION, now_ms=NOW)
+    aws.calls.clear()
+    assert await store.left_ms(USER) is None
+    assert aws.operations == ["query"]
+    await store.remove("one=")
+    aws.calls.clear()
+    assert await store.left_ms(USER) == NOW
+    assert aws.operations == ["query", "get_item"]
+    assert rows(table) == {(f"U#{USER}", "LEFT"): {"at_ms": {"N": str(NOW)}, "expires": TTL}}
+
+
+async def test_a_session_that_is_over_leaves_with_it(store: DynamoConnectionStore, clock: FakeClock) -> None:
+    """Whether its row is still there or was removed late."""
+    await store.add("old=", SESSION, now_ms=NOW)
+    await store.add("older=", Session(USER, SESSION.expires_ms - 5), now_ms=NOW)
+    clock.ms = SESSION.expires_ms - 1
+    assert await store.left_ms(USER) is None
+    clock.ms = SESSION.expires_ms + 90_000
+    assert await store.left_ms(USER) == SESSION.expires_ms
+    await store.remove("old=")
+    assert await store.left_ms(USER) == SESSION.expires_ms
+    await store.remove("older=")
+    assert await store.left_ms(USER) == SESSION.expires_ms
 
 
 class Gate:
@@ -258,14 +321,14 @@ async def test_sessions_that_are_over_are_found_in_every_shard(gate: Gate) -> No
 
 
 async def test_who_outlived_its_session_is_removed_without_a_look(gate: Gate) -> None:
-    """The index tells its user; neither row stays, and it is not found again."""
+    """For its user, whom the index tells; neither row stays, and it is not found again."""
     await gate.store.add("one=", Session(USER, NOW), now_ms=NOW - 9)
     other = gate.another()
     assert await other.outlived(now_ms=NOW, limit=96) == ["one="]
     gate.aws.calls.clear()
     await other.remove("one=")
-    assert gate.aws.operations == ["delete_item", "delete_item"]
-    assert rows(gate.table) == {}
+    assert gate.aws.operations == REMOVAL
+    assert there(gate.table) == {}
     assert await other.outlived(now_ms=NOW, limit=96) == []
 
 
@@ -277,7 +340,7 @@ async def test_a_connection_added_by_half_is_found_when_its_session_is_over(gate
     other = gate.another()
     assert await other.outlived(now_ms=NOW, limit=96) == ["one="]
     await other.remove("one=")
-    assert rows(gate.table) == {}
+    assert there(gate.table) == {}
 
 
 async def test_a_store_that_does_not_answer_is_no_empty_list(gate: Gate) -> None:

@@ -16,6 +16,7 @@ from tests.fakes.ids import uuid
 from tests.histories import THREAD, USER
 
 INDEXED = {"open_since", "open_shard", "next_check_ms"}
+ENDED = {"ended_shard", "ended_ms"}
 
 
 @pytest.fixture
@@ -126,8 +127,38 @@ async def test_an_open_run_is_to_be_looked_at_after_its_lease(home: AwsHome) -> 
     checks.append(int((await item(home, run))["next_check_ms"]["N"]))
     assert checks == [NOW + 60_000, LEASE + 30_000, LEASE + 40_000]
     assert set(await item(home, run)) >= INDEXED
+    assert ENDED.isdisjoint(await item(home, run))
     await home.runs.settle(run, "completed")
     assert INDEXED.isdisjoint(await item(home, run))
+
+
+async def test_the_write_that_ends_a_run_puts_it_among_those_that_ended(home: AwsHome) -> None:
+    """With the store's own time, in the shard that the run was open in; another settle writes nothing."""
+    (run,) = await accepted_turns(home, 1)
+    shard = (await item(home, run))["open_shard"]
+    home.clock.ms = NOW + 7_000
+    home.aws.calls.clear()
+    await home.runs.settle(run, "completed")
+    assert operations(home) == ["update_item", "update_item"]
+    kept = await item(home, run)
+    assert {name: kept[name] for name in ENDED} == {"ended_shard": shard, "ended_ms": {"N": str(NOW + 7_000)}}
+    home.clock.ms = NOW + 8_000
+    await home.runs.settle(run, "failed")
+    assert await item(home, run) == kept
+
+
+async def test_a_settle_whose_answer_was_lost_ends_a_run_once(home: AwsHome) -> None:
+    """The time of the first try stays."""
+    (run,) = await accepted_turns(home, 1)
+    home.clock.ms = NOW + 7_000
+    home.aws.plan(None, "unanswered", lambda: _later(home))
+    await home.runs.settle(run, "completed")
+    assert home.clock.ms == NOW + 9_000
+    assert (await item(home, run))["ended_ms"] == {"N": str(NOW + 7_000)}
+
+
+async def _later(home: AwsHome) -> None:
+    home.clock.ms = NOW + 9_000
 
 
 async def test_a_turn_with_a_next_one_costs_two_calls_more(home: AwsHome) -> None:

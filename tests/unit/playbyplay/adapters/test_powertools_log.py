@@ -16,8 +16,10 @@ import agent_runner
 import connect
 import message
 import playbyplay
+import watchdog
 from playbyplay.adapters.powertools_log import PowertoolsLog
 from playbyplay.observability import EVENT_NAMES
+from tests.fakes.clock import FakeClock
 
 HEAVY = ("parser", "idempotency", "batch", "data_classes", "parameters")
 
@@ -70,14 +72,14 @@ def test_a_name_outside_the_catalogue_is_refused(log: PowertoolsLog, capsys: pyt
 
 @pytest.mark.parametrize("hostile", ["a\nb", '"}\n{"event":"server_stopped"}', "\u2028\x1b[31m", "\ud800", "é😀"])
 def test_a_hostile_value_makes_no_second_line(hostile: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever a reason holds, the line is plain ASCII and reads back, in the log and in the metrics."""
+    """Whatever a reason holds, the line is plain ASCII and reads back; the metric knows its own kinds only."""
     log = PowertoolsLog("hostile")
     log.event("job_dropped", reason=hostile)
     log.flush()
     written = capsys.readouterr().out
     assert written.isascii()
     event, metric = (json.loads(line) for line in written.splitlines())
-    assert event["reason"] == metric["reason"] == hostile
+    assert (event["reason"], metric["reason"]) == (hostile, "other")
 
 
 def test_metrics_wait_for_the_flush(log: PowertoolsLog, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,17 +126,71 @@ def test_metrics_are_told_apart_by_their_dimension(log: PowertoolsLog, capsys: p
         ("TimeToTerminal", "Milliseconds"): [900.0, 70.0, 1_100.0],
     }
     assert "secret-id" not in str(written)
-    assert all(line["service"].startswith("service-of-") for line in written)
+    assert {line["service"] for line in written} == {"playbyplay"}
 
 
 def test_two_logs_do_not_mix(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each has its own pending metrics and its own service."""
+    """Each has its own pending metrics and its own name on its lines."""
     one, two = PowertoolsLog("one"), PowertoolsLog("two")
     one.event("run_crashed", run_id="r", error="KeyError")
     two.flush()
-    assert metrics(lines(capsys)) == {}
+    assert [(line["service"], line["event"]) for line in lines(capsys)] == [("one", "run_crashed")]
     one.flush()
-    assert [line["service"] for line in lines(capsys)] == ["one"]
+    assert metrics(lines(capsys)) == {("RunCrashed", "Count"): [1.0]}
+
+
+def test_every_function_counts_under_one_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """A metric that several of them count is one metric, and is paid for once."""
+    for function in ("message", "agent-runner", "watchdog"):
+        log = PowertoolsLog(function)
+        log.event("run_settled", run_id="r", status="failed", elapsed_ms=5)
+        log.flush()
+    written = [line for line in lines(capsys) if "_aws" in line]
+    assert len(written) == 6
+    assert {line["service"] for line in written} == {"playbyplay"}
+
+
+def test_what_is_only_counted_has_no_line(log: PowertoolsLog, capsys: pytest.CaptureFixture[str]) -> None:
+    """It happens too often; its metrics are written all the same."""
+    log.event("events_appended", events=3)
+    log.event("job_taken", age_ms=40)
+    assert lines(capsys) == []
+    log.flush()
+    written = lines(capsys)
+    assert all("_aws" in line for line in written)
+    assert metrics(written) == {("EventsAppended", "Count"): [3.0], ("JobAge", "Milliseconds"): [40.0]}
+
+
+def test_what_is_counted_is_written_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    """A function that works on one run for a quarter of an hour tells meanwhile what it does."""
+    clock = FakeClock()
+    log = PowertoolsLog("busy", monotonic=lambda: clock.ms / 1000)
+    for _ in range(2):
+        clock.advance(5)
+        log.event("events_appended", events=1)
+        assert lines(capsys) == []
+    clock.advance(0.1)
+    log.event("events_appended", events=1)
+    assert metrics(lines(capsys)) == {("EventsAppended", "Count"): [1.0] * 3}
+    clock.advance(10)
+    log.event("events_appended", events=1)
+    assert lines(capsys) == []
+    clock.advance(0.1)
+    log.event("server_started")  # whatever happens next writes what is pending
+    assert metrics(lines(capsys)) == {("EventsAppended", "Count"): [1.0]}
+
+
+def test_the_ten_seconds_begin_anew_with_each_flush(capsys: pytest.CaptureFixture[str]) -> None:
+    """What an answer wrote is not written once more behind it."""
+    clock = FakeClock()
+    log = PowertoolsLog("busy", monotonic=lambda: clock.ms / 1000)
+    clock.advance(9)
+    log.event("events_appended", events=1)
+    log.flush()
+    assert metrics(lines(capsys)) == {("EventsAppended", "Count"): [1.0]}
+    clock.advance(9)
+    log.event("events_appended", events=1)
+    assert lines(capsys) == []
 
 
 def test_a_log_of_the_same_service_writes_each_event_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +209,7 @@ def test_many_values_are_all_written(log: PowertoolsLog, capsys: pytest.CaptureF
     written = [line for line in lines(capsys) if "_aws" in line]
     assert sum(len(line["PostFailed"]) for line in written) == count
     assert all(len(line["PostFailed"]) <= 100 for line in written)
-    assert {(line["reason"], line["service"][:10]) for line in written} == {("slow", "service-of")}
+    assert {(line["reason"], line["service"]) for line in written} == {("slow", "playbyplay")}
 
 
 class _Broken(io.StringIO):
@@ -176,7 +232,7 @@ def test_an_output_that_breaks_costs_a_line_and_nothing_else(
 def fields_of_the_product() -> set[str]:
     """Return the names of all fields that any module logs."""
     fields: set[str] = set()
-    for package in (playbyplay, agent_runner, connect, message):
+    for package in (playbyplay, agent_runner, connect, message, watchdog):
         for path in Path(package.__path__[0]).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):

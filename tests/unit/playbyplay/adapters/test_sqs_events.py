@@ -27,20 +27,21 @@ RECORD: dict[str, Any] = {
 
 
 def test_a_batch_is_read() -> None:
-    """Every record with its ids, its body and how often it came."""
+    """Every record with its ids, its body, how often it came and when it was sent."""
     event = SqsEvent.model_validate({"Records": [RECORD, {**RECORD, "messageId": "second"}]})
     first, second = event.records
     assert first.message_id == "3f1c0f5e-7a43-4c1a-9b6e-0d4c9a2f7e11"
     assert first.receipt_handle == "AQEBexample"
     assert first.body == RECORD["body"]
     assert first.receive_count == 2
+    assert first.sent_ms == 1_750_000_000_123
     assert second.message_id == "second"
 
 
 def test_nothing_else_is_kept() -> None:
     """Neither senders nor digests, and nothing can be changed."""
     event = SqsEvent.model_validate({"Records": [RECORD]})
-    assert set(event.records[0].model_dump()) == {"message_id", "receipt_handle", "body", "receive_count"}
+    assert set(event.records[0].model_dump()) == {"message_id", "receipt_handle", "body", "receive_count", "sent_ms"}
     with pytest.raises(ValidationError):
         event.records[0].body = ""  # type: ignore[misc]  # the very thing that is refused
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from playbyplay.adapters.aws import Aws, ConditionFailed
+from playbyplay.adapters.dynamo_departures import Departures
 from playbyplay.adapters.dynamo_shards import first_pages, shard_of
 from playbyplay.adapters.tables import (
     ENDING_SESSIONS,
@@ -40,7 +41,7 @@ class DynamoConnectionStore:
 
     Args:
         aws: the door.
-        clock: tells which sessions are over.
+        clock: tells which sessions are over, and when a connection left.
         table: the connections table.
     """
 
@@ -48,12 +49,14 @@ class DynamoConnectionStore:
         self._aws = aws
         self._clock = clock
         self._table = table
+        self._departures = Departures(aws, table)
         self._users: OrderedDict[str, str] = OrderedDict()  # by connection, which never changes its user
 
     async def add(self, connection_id: str, session: Session, *, now_ms: int) -> list[str]:
         """Remember a connection; return the oldest ones that had to give way.
 
-        One that gave way and asserts itself again has the oldest session, so it gives way again.
+        One that gave way and asserts itself again has the oldest session, so it gives way again. When it left is
+        not noted: the ones it gave way to are there, and the last of them notes when that left.
         """
         self._remember(connection_id, session.user)
         if not await self._subscribe(connection_id, session, now_ms):
@@ -66,9 +69,10 @@ class DynamoConnectionStore:
         return oldest
 
     async def remove(self, connection_id: str) -> None:
-        """Forget a connection."""
+        """Forget a connection, and note before that when it left."""
         user = await self._user(connection_id)
         if user is not None:
+            await self._leave(connection_id, user)
             await self._delete(connection_id, user)
 
     async def subscribers(self, user: str) -> list[Subscriber]:
@@ -81,13 +85,22 @@ class DynamoConnectionStore:
             self._remember(_id(row), user)
         return [_subscriber(row) for row in newest]
 
+    async def left_ms(self, user: str) -> int | None:
+        """Return since when a user has no connection; one whose session is over left with it, row or not."""
+        ends = [int(row[SESSION_ENDS]["N"]) for row in await self._rows(user)]
+        if any(end_ms > self._clock.now_ms() for end_ms in ends):
+            return None
+        noted_ms = await self._departures.last_ms(user)
+        return max([*ends, *([noted_ms] if noted_ms is not None else [])], default=None)
+
     async def mark_lagging(self, connection_id: str, *, lagging: bool) -> None:
         """Note that a connection missed a live frame, or that it has resumed."""
-        await self._note(connection_id, "lagging", {"BOOL": lagging})
+        await self._note(connection_id, lagging={"BOOL": lagging})
 
-    async def receive(self, connection_id: str, cursors: Mapping[str, int]) -> None:
-        """Note a connection's receipts, in place of those before."""
-        await self._note(connection_id, "receipts", {"M": {run: {"N": str(seq)} for run, seq in cursors.items()}})
+    async def receive(self, connection_id: str, cursors: Mapping[str, int], *, now_ms: int) -> None:
+        """Note a connection's receipts and when they came, in place of those before."""
+        receipts = {"M": {run: {"N": str(seq)} for run, seq in cursors.items()}}
+        await self._note(connection_id, receipts=receipts, received_ms={"N": str(now_ms)})
 
     async def outlived(self, *, now_ms: int, limit: int) -> list[str]:
         """Return connections whose session is over, those of the longest ago first.
@@ -106,8 +119,8 @@ class DynamoConnectionStore:
             self._remember(_id(row), user_of(row[PK]["S"]))
         return [_id(row) for row in rows[:limit]]
 
-    async def _note(self, connection_id: str, name: str, value: _Item) -> None:
-        """Set an attribute of a connection that is there."""
+    async def _note(self, connection_id: str, **attributes: _Item) -> None:
+        """Set attributes of a connection that is there."""
         user = await self._user(connection_id)
         if user is None:
             return
@@ -115,9 +128,9 @@ class DynamoConnectionStore:
             await self._call(
                 "update_item",
                 Key=_subscriber_key(connection_id, user),
-                UpdateExpression=f"SET {name} = :value",
+                UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in attributes),
                 ConditionExpression=f"attribute_exists({PK})",
-                ExpressionAttributeValues={":value": value},
+                ExpressionAttributeValues={f":{name}": value for name, value in attributes.items()},
             )
         except ConditionFailed:
             return  # it is gone by now
@@ -163,6 +176,12 @@ class DynamoConnectionStore:
             self._remember(connection_id, answer["Item"]["user"]["S"])
         return self._users[connection_id]
 
+    async def _leave(self, connection_id: str, user: str) -> None:
+        """Note when a connection that is there leaves, or left, if its session is over."""
+        answer = await self._call("get_item", Key=_subscriber_key(connection_id, user), ConsistentRead=True)
+        if "Item" in answer:
+            await self._departures.note(user, min(self._clock.now_ms(), int(answer["Item"][SESSION_ENDS]["N"])))
+
     async def _delete(self, connection_id: str, user: str) -> None:
         await self._call("delete_item", Key=_subscriber_key(connection_id, user))
         await self._call("delete_item", Key=_connection_key(connection_id))
@@ -197,7 +216,8 @@ def _row(key: _Item, session: Session, **attributes: _Item) -> _Item:
 
 def _subscriber(row: _Item) -> Subscriber:
     receipts = {run: int(seq["N"]) for run, seq in row.get("receipts", {"M": {}})["M"].items()}
-    return Subscriber(_id(row), int(row["opened_ms"]["N"]), row["lagging"]["BOOL"], receipts)
+    received_ms = int(row.get("received_ms", {"N": "0"})["N"])
+    return Subscriber(_id(row), int(row["opened_ms"]["N"]), row["lagging"]["BOOL"], receipts, received_ms)
 
 
 def _id(row: _Item) -> str:

@@ -11,8 +11,11 @@ from playbyplay.adapters.dynamo_acceptances import Acceptances
 from playbyplay.adapters.dynamo_items import Plain, item, plain
 from playbyplay.adapters.dynamo_run_items import FIRST_CHECK_MS, run_of
 from playbyplay.adapters.dynamo_runs_table import RunsTable
+from playbyplay.adapters.dynamo_shards import shard_of
 from playbyplay.adapters.dynamo_threads import Threads
 from playbyplay.adapters.tables import (
+    ENDED,
+    ENDED_SHARD,
     NEXT_CHECK,
     OPEN_BY_AGE,
     OPEN_SHARD,
@@ -40,7 +43,7 @@ class DynamoRunStore:
 
     Args:
         aws: the door.
-        clock: for when items may go.
+        clock: for when items may go, and when a run ended.
         runs_table: where runs, threads and turns are.
         journal_table: where an accept writes record 0.
     """
@@ -139,10 +142,16 @@ class DynamoRunStore:
         settled, _old = await self._table.update(
             run.user,
             run_key(run.run_id),
-            "SET #status = :status, #lease_until_ms = :zero"
+            f"SET #status = :status, #lease_until_ms = :zero, #{ENDED_SHARD} = :shard, #{ENDED} = :now"
             f" REMOVE #owner, #{OPEN_SINCE}, #{OPEN_SHARD}, #{NEXT_CHECK}",
             _OPEN,
-            {**_OPEN_VALUES, ":status": status, ":zero": 0},
+            {
+                **_OPEN_VALUES,
+                ":status": status,
+                ":zero": 0,
+                ":shard": shard_of(run.run_id),
+                ":now": self._clock.now_ms(),
+            },
         )
         return Settled(head, changed=settled is not None)
 

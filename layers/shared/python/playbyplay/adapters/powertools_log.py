@@ -8,14 +8,17 @@ import contextlib
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable
 from functools import partial
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from playbyplay.observability import EVENT_NAMES, NAMESPACE, samples
+from playbyplay.observability import COUNTED_ONLY, EVENT_NAMES, NAMESPACE, SERVICE, samples
 
 _JSON = partial(json.dumps, separators=(",", ":"), default=str)
+_FLUSH_S = 10.0  # a run may keep its function for a quarter of an hour: what it does is told meanwhile
 _UNWRITABLE = (OSError, ValueError)  # a line that cannot be written must not cost a run
 
 
@@ -32,11 +35,13 @@ class PowertoolsLog:
     """Implements `ports.Log`.
 
     Args:
-        service: the function's name, on every line and the one dimension of every metric.
+        service: the function's name, on every line.
+        monotonic: the time in seconds, from any start.
     """
 
-    def __init__(self, service: str) -> None:
-        self._service = service
+    def __init__(self, service: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._flushed_s = monotonic()
         self._logger = Logger(
             service=service,
             logger_handler=_StandardOutput(),
@@ -50,20 +55,24 @@ class PowertoolsLog:
         self._pending: dict[tuple[tuple[str, str], ...], EphemeralMetrics] = {}  # by dimensions
 
     def event(self, name: str, **fields: str | float | bool | None) -> None:
-        """Write one event of the catalogue and count its metrics.
+        """Write one event of the catalogue, unless it is only counted, and count its metrics.
 
         Raises:
             ValueError: the name is not in the catalogue.
         """
         if name not in EVENT_NAMES:
             raise ValueError(f"{name} is not in the catalogue of log events")
-        self._logger.info(None, extra={"event": name, **fields})
+        if name not in COUNTED_ONLY:
+            self._logger.info(None, extra={"event": name, **fields})
         with contextlib.suppress(*_UNWRITABLE):  # the hundredth value of a metric writes it
             for sample in samples(name, fields):
                 self._group(sample.dimensions).add_metric(sample.metric.name, sample.metric.unit, sample.value)
+        if self._monotonic() - self._flushed_s > _FLUSH_S:
+            self.flush()
 
     def flush(self) -> None:
         """Write the pending metrics, if there are any."""
+        self._flushed_s = self._monotonic()
         pending, self._pending = self._pending, {}
         with contextlib.suppress(*_UNWRITABLE):
             for metrics in pending.values():
@@ -73,7 +82,7 @@ class PowertoolsLog:
     def _group(self, dimensions: tuple[tuple[str, str], ...]) -> EphemeralMetrics:
         """Return the metrics that share these dimensions: a line of the embedded format has one set."""
         if dimensions not in self._pending:
-            metrics = EphemeralMetrics(namespace=NAMESPACE, service=self._service)
+            metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
             for name, value in dimensions:
                 metrics.add_dimension(name, value)
             self._pending[dimensions] = metrics

@@ -13,6 +13,7 @@ class SqsRecord(BaseModel):
 
     Attributes:
         receive_count: how often it was received, this time included.
+        sent_ms: when it was sent, milliseconds since the epoch.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
@@ -21,6 +22,7 @@ class SqsRecord(BaseModel):
     receipt_handle: str = Field(min_length=1)
     body: str
     receive_count: int = Field(validation_alias=AliasPath("attributes", "ApproximateReceiveCount"))
+    sent_ms: int = Field(validation_alias=AliasPath("attributes", "SentTimestamp"))
 
 
 class SqsEvent(BaseModel):

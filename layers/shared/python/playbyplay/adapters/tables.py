@@ -20,10 +20,17 @@ WAITS: Final = "waits"  # at accept an earlier turn of its thread was open
 STATUS: Final = "status"
 CREATED: Final = "created_ms"
 CHECK_SHOWS: Final = (STATUS, WAITS, CREATED)  # beside the keys; a renewal writes the index too: it is kept small
+# Global index: every run that has ended and is still kept, by when its end was noted.
+RUNS_BY_END: Final = "runs_by_end"
+ENDED_SHARD: Final = "ended_shard"
+ENDED: Final = "ended_ms"
 ENDING_SESSIONS: Final = "ending_sessions"  # global index of connections, by when their session is over
 SESSION_SHARD: Final = "session_shard"
 SESSION_ENDS: Final = "session_expires_ms"
-SHARDS: Final = 8  # of either global index: all that is open is written to it
+SHARDS: Final = 8  # of every global index: what everybody does is written to it
+
+LEFT: Final = "LEFT"  # sort key of the one item that tells when a connection of a user left last
+LEFT_AT: Final = "at_ms"
 
 BACKLOG: Final = "BACKLOG"  # both keys of the one item that tells how far the runners are behind
 

@@ -31,12 +31,14 @@ class Subscriber:
         opened_ms: when it was opened, milliseconds since the epoch.
         lagging: whether it missed a live frame and waits for its own resume.
         receipts: the last seq it said it holds, by run.
+        received_ms: when it said so last, milliseconds since the epoch; 0 if it never did.
     """
 
     connection_id: str
     opened_ms: int
     lagging: bool = False
     receipts: Mapping[str, int] = field(default_factory=dict)
+    received_ms: int = 0
 
 
 @dataclass(slots=True)
