@@ -87,7 +87,7 @@ class House:
         self.journal = FakeJournal(self.faults)
         self.runs = FakeRunStore(self.journal, self.faults, clock=self.clock, timing=self.timing)
         self.queue = FakeRunQueue(self.faults)
-        self.connections = FakeConnectionStore(self.faults)
+        self.connections = FakeConnectionStore(self.faults, clock=self.clock)
         self.gateway = FakeGateway(self.faults)
         self.quota = FakeQuota(self.faults)
         self.backlog = FakeBacklog(self.faults)
@@ -144,6 +144,7 @@ class House:
             present=self.present,
             notifier=self.notifier,
             settlement=self.settlement,
+            log=self.log,
         )
 
     @property
@@ -155,6 +156,7 @@ class House:
             settlement=self.settlement,
             clock=self.clock,
             ids=self.ids,
+            log=self.log,
             timing=self.timing,
         )
 
@@ -166,7 +168,14 @@ class House:
     @property
     def ping(self) -> Ping:
         """`ping` on these ports."""
-        return Ping(runs=self.runs, journal=self.journal, connections=self.connections, present=self.present)
+        return Ping(
+            runs=self.runs,
+            journal=self.journal,
+            connections=self.connections,
+            present=self.present,
+            clock=self.clock,
+            log=self.log,
+        )
 
     @property
     def dispatch(self) -> Dispatch:

@@ -46,7 +46,7 @@ def build(settings: RunnerSettings, *, log: Log, **parts: Unpack[Parts]) -> Jobs
         timing=on.timing,
     )
     receipts = functools.partial(SqsReceipt, on.aws, settings.queue_url)
-    return Jobs(supervisor=supervisor, receipts=receipts, log=log, retry_s=on.timing.retry_s)
+    return Jobs(supervisor=supervisor, receipts=receipts, clock=on.clock, log=log, retry_s=on.timing.retry_s)
 
 
 @functools.cache

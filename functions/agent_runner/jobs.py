@@ -13,7 +13,7 @@ from playbyplay.adapters.container import Answer, Event, Serve
 from playbyplay.adapters.sqs_events import SqsEvent, SqsRecord
 from playbyplay.adapters.sqs_run_queue import MalformedJob, read_job
 from playbyplay.errors import OutcomeUnknown, StoreUnavailable
-from playbyplay.ports import Job, Log, Receipt
+from playbyplay.ports import Clock, Job, Log, Receipt
 
 
 class Jobs:
@@ -22,12 +22,22 @@ class Jobs:
     Args:
         supervisor: runs a job.
         receipts: makes the receipt of a receipt handle.
+        clock: tells how long a job took to get here.
         log: tells what was dropped or comes again.
         retry_s: how soon a job comes again that failed.
     """
 
-    def __init__(self, *, supervisor: Supervisor, receipts: Callable[[str], Receipt], log: Log, retry_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        supervisor: Supervisor,
+        receipts: Callable[[str], Receipt],
+        clock: Clock,
+        log: Log,
+        retry_s: float,
+    ) -> None:
         self._supervisor = supervisor
+        self._clock = clock
         self._receipts = receipts
         self._log = log
         self._retry_s = retry_s
@@ -49,6 +59,8 @@ class Jobs:
         except MalformedJob:
             self._log.event("job_dropped", reason="malformed")  # it would be no better the next time
             return False
+        if record.receive_count == 1:  # one that comes again is as old as the try before it was long
+            self._log.event("job_taken", age_ms=max(0, self._clock.now_ms() - record.sent_ms))
         receipt = self._receipts(record.receipt_handle)
         retry_s = await self._run(job, receipt, ends_s)
         if retry_s is None:

@@ -88,6 +88,12 @@ class Owned:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: "asyncio.Future[None] | None" = None
     got_on: bool = False
+    longest_silence_s: float = 0.0
+
+    def spoke(self, now_s: float) -> None:
+        """Note that a frame goes out now."""
+        self.longest_silence_s = max(self.longest_silence_s, now_s - self.last_frame_s)
+        self.last_frame_s = now_s
 
     def is_cancelled(self) -> bool:
         """Whether its user wants the end; a watch that failed says nothing."""

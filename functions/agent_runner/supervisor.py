@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from agent_runner.deltas import Deltas
 from agent_runner.engine import UNCERTAIN, Engine, activity, delegation_report
-from agent_runner.memory import recall
+from agent_runner.memory import Memory, recall
 from agent_runner.model import ModelClient, ModelResponse
 from agent_runner.owned import Owned, Pulse, TimeLimit, Work, Working
 from agent_runner.tool_executor import ToolExecutor, ToolReport
@@ -23,7 +23,7 @@ from playbyplay.domain.derivation import (
 from playbyplay.domain.ending import started_ms
 from playbyplay.domain.journal import Entry, History
 from playbyplay.domain.thread import Run
-from playbyplay.domain.timing import Timing
+from playbyplay.domain.timing import Timing, milliseconds
 from playbyplay.domain.verdict import cancelled, is_late, too_late, verdict
 from playbyplay.errors import Demoted, OutcomeUnknown, RunError, StoreUnavailable, Unreadable
 from playbyplay.notifier import Notifier
@@ -134,11 +134,26 @@ class Supervisor:
             ends = verdict(run, history, now_ms=self._clock.now_ms(), timing=self._timing)
             if ends is not None:
                 await self._settlement.take_and_fail(history, ends)
-            else:
-                owned.last_frame_s = owned.last_renewal_s = self._monotonic()
-                if not await self._own(owned):
-                    return await self._hand_on(job, owned)
+            elif not await self._speak_for(owned):
+                return await self._hand_on(job, owned)
         return await self._settlement.settle(run, history)
+
+    async def _speak_for(self, owned: Owned) -> bool:
+        """Own a run, and tell how long it was silent at the most; False if the time was up before its end."""
+        run, history = owned.run, owned.history
+        owned.last_renewal_s = self._monotonic()
+        # Whose owner fell was silent at the most since its last event; whose owner let it go was not silent.
+        silent_ms = 0
+        if run.attempts > 1 and history.events:
+            silent_ms = self._clock.now_ms() - milliseconds(history.events[-1].timestamp)
+        owned.last_frame_s = owned.last_renewal_s - max(0, silent_ms) / 1000
+        try:
+            ended = await self._own(owned)
+            if ended:
+                owned.spoke(self._monotonic())
+            return ended
+        finally:
+            self._log.event("run_let_go", run_id=run.run_id, silence_ms=round(owned.longest_silence_s * 1000))
 
     async def _not_acquired(self, job: Job, refusal: NotAcquired) -> float | None:
         if refusal.reason == "held":
@@ -181,9 +196,13 @@ class Supervisor:
         history, run = owned.history, owned.run
         if history.progressed and run.attempts > 1:  # before the fence, after which nobody sees that it got on
             await self._renew(owned, reset_attempts=True)
-        await self._append(owned, self._engine.started(history, self._clock.now_ms()))  # before it, no word is ours
+        begins = history.state.last_seq == 0
+        seen_ms = await self._append(owned, self._engine.started(history, self._clock.now_ms()))  # ours from now on
         try:
-            owned.earlier = await recall(self._runs, self._journal, run)
+            memory = await recall(self._runs, self._journal, run)
+            owned.earlier = memory.said
+            if begins:
+                self._tell_beginning(history, memory, seen_ms)
             return await self._work(owned)
         except RunError as error:
             await self._stop(owned)
@@ -241,13 +260,18 @@ class Supervisor:
         """Take one step and return what came of it; nothing is written here."""
         history = owned.history
         if isinstance(step, AskModel):
-            return await self._ask(owned, step)
+            response = await self._ask(owned, step)
+            used = response.usage
+            self._log.event("model_answered", tokens_in=used.input_tokens, tokens_out=used.output_tokens)
+            return response
         if isinstance(step, CloseDelegation):
             return delegation_report(history, step, self._clock.now_ms())
         if self._engine.must_not_repeat(step):
             return UNCERTAIN
         tool = self._engine.tool(step.delegation, step.call)
-        return await self._tools.execute(history.user, history.run_id, step.call, tool)
+        report = await self._tools.execute(history.user, history.run_id, step.call, tool)
+        self._log.event("tool_ended", elapsed_ms=report.duration_ms)
+        return report
 
     async def _ask(self, owned: Owned, step: AskModel) -> ModelResponse:
         request = self._engine.request(owned.history, step, owned.earlier)
@@ -257,7 +281,7 @@ class Supervisor:
 
         async def on_text(attempt: int, text: str) -> None:
             if text:
-                owned.last_frame_s = self._monotonic()
+                owned.spoke(self._monotonic())
                 await deltas.on_text(attempt, text)
 
         try:
@@ -275,18 +299,32 @@ class Supervisor:
                 entries = self._engine.outcome(owned.history, working.step, working.task.result(), self._clock.now_ms())
                 await self._append(owned, entries)
 
-    async def _append(self, owned: Owned, entries: list[Entry]) -> None:
-        await self._notifier.append(owned.history, entries)
-        owned.last_frame_s = self._monotonic()
+    async def _append(self, owned: Owned, entries: list[Entry]) -> int | None:
+        seen_ms = await self._notifier.append(owned.history, entries)
+        if owned.history.records[-1].frames:  # a fence alone breaks no silence
+            owned.spoke(self._monotonic())
         if owned.history.progressed and owned.run.attempts > 1 and not owned.got_on:
             owned.got_on = True  # said at once: the fence of a later owner hides it
             await self._renew(owned, reset_attempts=True)
+        return seen_ms
+
+    def _tell_beginning(self, history: History, memory: Memory, seen_ms: int | None) -> None:
+        """Log how long its user waited for the agent, from when it was this turn's."""
+        ready_ms = max(milliseconds(history.input.timestamp), memory.ended_ms)
+        self._log.event(
+            "run_began",
+            run_id=history.run_id,
+            after_ms=milliseconds(history.events[0].timestamp) - ready_ms,
+            visible_ms=None if seen_ms is None else seen_ms - ready_ms,
+        )
+        if memory.after_error:
+            self._log.event("returned_after_error", run_id=history.run_id)
 
     async def _beat(self, owned: Owned) -> None:
         """Break a silence, and keep what is ours."""
         now_s, history = self._monotonic(), owned.history
         if now_s - owned.last_frame_s >= self._timing.heartbeat_s:
-            owned.last_frame_s = now_s
+            owned.spoke(now_s)
             frame = Heartbeat(
                 run_id=history.run_id,
                 last_seq=history.state.last_seq,

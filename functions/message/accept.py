@@ -25,6 +25,7 @@ _REPAIRS = 2
 _STORE_S = 5.0
 _SEND_S = 10.0  # so that a queue's own tries fit; with the store's it is well below the 25 s the function has
 _REFRESH_S = 2.0
+_NOTE_S = 2.0
 _BACKLOG_RETRY_MS = 10_000
 
 
@@ -69,13 +70,14 @@ class Accept:
                 most likely nothing, and the same message sent again makes no second run.
         """
         acceptance = self._acceptance(caller.user, message)
+        began_ms = acceptance.run.created_ms
         if await self._backlog.age_s() > self._timing.backlog_s:
             accepted = await self._made_before(acceptance, message)
         else:
             accepted = await self._store(acceptance, message)
-        run = accepted.run
-        self._log.event("message_accepted", run_id=run.run_id, duplicate=accepted.duplicate, position=accepted.position)
+        run, elapsed_ms = accepted.run, self._clock.now_ms() - began_ms
         await self._side_by_side(
+            self._note(accepted, acceptance, elapsed_ms),
             self._send(accepted),
             self._refresh(),
             self._tell_others(caller, accepted, acceptance),
@@ -222,6 +224,25 @@ class Accept:
                 await self._queue.send(Job(run.user, run.run_id))
         except (PlaybyplayError, TimeoutError):
             self._log.event("run_retried", run_id=run.run_id, reason="queue")
+
+    async def _note(self, accepted: Accepted, acceptance: Acceptance, elapsed_ms: int) -> None:
+        """Log it, and whether its user sent it into a turn that is being answered."""
+        run, resent = accepted.run, None
+        if accepted.position > 0 and not accepted.duplicate:
+            resent = "new"
+            with contextlib.suppress(Exception):  # the message is accepted, and its reply must say so
+                async with asyncio.timeout(_NOTE_S):
+                    ahead = await turns_ahead(self._runs, run)
+                    if any(turn.content_digest == acceptance.run.content_digest for turn in ahead):
+                        resent = "same"
+        self._log.event(
+            "message_accepted",
+            run_id=run.run_id,
+            duplicate=accepted.duplicate,
+            position=accepted.position,
+            elapsed_ms=elapsed_ms,
+            resent=resent,
+        )
 
     async def _refresh(self) -> None:
         """Learn how far the runners are behind, for the messages to come."""

@@ -11,7 +11,7 @@ from playbyplay.domain.thread import Run
 from playbyplay.domain.timing import Timing
 from playbyplay.domain.verdict import cancelled
 from playbyplay.errors import Demoted, OutcomeUnknown, Refused, StoreUnavailable
-from playbyplay.ports import Acquired, Clock, Ids, Journal, RunStore
+from playbyplay.ports import Acquired, Clock, Ids, Journal, Log, RunStore
 from playbyplay.protocol.commands import Cancel as CancelCommand
 from playbyplay.protocol.replies import CancelAccepted
 from playbyplay.settlement import Settlement
@@ -24,17 +24,36 @@ class Cancel:
     """Cancels runs."""
 
     def __init__(
-        self, *, runs: RunStore, journal: Journal, settlement: Settlement, clock: Clock, ids: Ids, timing: Timing
+        self,
+        *,
+        runs: RunStore,
+        journal: Journal,
+        settlement: Settlement,
+        clock: Clock,
+        ids: Ids,
+        log: Log,
+        timing: Timing,
     ) -> None:
         self._runs = runs
         self._journal = journal
         self._settlement = settlement
         self._clock = clock
         self._ids = ids
+        self._log = log
         self._timing = timing
 
     async def __call__(self, caller: Caller, command: CancelCommand) -> CancelAccepted:
-        """Return once the wish is durable.
+        """Return once the user's wish is durable.
+
+        Raises:
+            Refused: `not_found` or `overloaded`.
+        """
+        accepted = await self.end(caller, command)
+        self._log.event("cancel_requested", run_id=command.run_id)
+        return accepted
+
+    async def end(self, caller: Caller, command: CancelCommand) -> CancelAccepted:
+        """Return once the wish is durable, whosever it is.
 
         Raises:
             Refused: `not_found` or `overloaded`.

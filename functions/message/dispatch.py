@@ -50,10 +50,12 @@ class Dispatch:
         try:
             command = decode(frame)
             await self._check(caller, command)
-            return await self._serve(caller, command)
+            reply = await self._serve(caller, command)
         except Refused as refused:
             self._log.event("frame_rejected", connection_id=caller.connection_id, code=refused.code)
             return rejection(refused)
+        self._log.event("frame_answered", type=command.type)
+        return reply
 
     async def _serve(self, caller: Caller, command: commands.Command) -> Reply:
         try:

@@ -41,7 +41,7 @@ class Interrupt:
 
     async def _end(self, caller: Caller, turn: Run) -> None:
         try:
-            await self._cancel(caller, CancelCommand(run_id=turn.run_id))
+            await self._cancel.end(caller, CancelCommand(run_id=turn.run_id))
         except Exception as error:  # noqa: BLE001 - the other turns are cancelled all the same
             self._log.event("interrupt_failed", run_id=turn.run_id, error=type(error).__name__)
 

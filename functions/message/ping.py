@@ -11,7 +11,7 @@ from message.caller import Caller
 from message.present import Presence
 from playbyplay.domain.thread import Run
 from playbyplay.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
-from playbyplay.ports import ConnectionStore, Journal, RunStore
+from playbyplay.ports import Clock, ConnectionStore, Journal, Log, RunStore
 from playbyplay.protocol.base import MAX_CURSORS, RunStatus
 from playbyplay.protocol.commands import Ping as PingCommand
 from playbyplay.protocol.replies import Head, Pong
@@ -23,11 +23,22 @@ _RECEIPTS_S = 0.5  # of the 2 s a pong may take
 class Ping:
     """Tells heads."""
 
-    def __init__(self, *, runs: RunStore, journal: Journal, connections: ConnectionStore, present: Presence) -> None:
+    def __init__(
+        self,
+        *,
+        runs: RunStore,
+        journal: Journal,
+        connections: ConnectionStore,
+        present: Presence,
+        clock: Clock,
+        log: Log,
+    ) -> None:
         self._runs = runs
         self._journal = journal
         self._connections = connections
         self._present = present
+        self._clock = clock
+        self._log = log
 
     async def __call__(self, caller: Caller, command: PingCommand) -> Pong:
         """Return the heads of the cursors' runs and of the open runs; foreign and absent ones are left out.
@@ -60,9 +71,11 @@ class Ping:
             if run_id in heads and seq <= heads[run_id].last_seq
         }
         if receipts:
+            behind = sum(heads[run_id].last_seq - seq for run_id, seq in receipts.items())
+            self._log.event("receipts_noted", behind=behind)
             with contextlib.suppress(OutcomeUnknown, StoreRefused, StoreUnavailable, TimeoutError):
                 async with asyncio.timeout(_RECEIPTS_S):
-                    await self._connections.receive(caller.connection_id, receipts)
+                    await self._connections.receive(caller.connection_id, receipts, now_ms=self._clock.now_ms())
 
 
 def _status(run: Run, last_seq: int) -> RunStatus:

@@ -15,7 +15,7 @@ from playbyplay.domain.journal import History, is_whole
 from playbyplay.domain.thread import Run
 from playbyplay.errors import OutcomeUnknown, PostError, PostFailed, Refused, StoreUnavailable
 from playbyplay.notifier import Notifier
-from playbyplay.ports import MAX_TURNS, ConnectionStore, Journal, RunStore
+from playbyplay.ports import MAX_TURNS, ConnectionStore, Journal, Log, RunStore
 from playbyplay.protocol.base import MAX_REPLAYED, Frame
 from playbyplay.protocol.commands import Position
 from playbyplay.protocol.commands import Resume as ResumeCommand
@@ -38,6 +38,7 @@ class Resume:
         present: Presence,
         notifier: Notifier,
         settlement: Settlement,
+        log: Log,
     ) -> None:
         self._runs = runs
         self._journal = journal
@@ -45,6 +46,7 @@ class Resume:
         self._present = present
         self._notifier = notifier
         self._settlement = settlement
+        self._log = log
 
     async def __call__(self, caller: Caller, command: ResumeCommand) -> ReplayComplete:
         """Post what came after the position, and return the head it was read at.
@@ -77,6 +79,7 @@ class Resume:
         taken = await self._notifier.replay(caller.connection_id, frames, until_s=until_s)
         if taken < len(frames) and _reached(after_seq, taken) == after_seq:
             raise PostFailed("slow")
+        self._log.event("replayed", frames=taken, reloaded=after_seq == 0 and _is_under_way(history))
         if _is_unsettled(run, history):
             await self._repair([(run, history)])
         return ReplayComplete(
@@ -90,7 +93,7 @@ class Resume:
             raise await self._none_from(caller.user, thread_id, first)
         # `through` stays in the first turn that is still open: whoever asks on from there misses nothing.
         left, through, whole = MAX_REPLAYED, after, True
-        unsettled = []
+        unsettled, sent, under_way = [], 0, False
         for turn, run in enumerate(runs, start=first):
             if run.turn != turn:
                 raise _forgotten(run)
@@ -105,11 +108,14 @@ class Resume:
             reached = Position(turn=turn, seq=_reached(after_seq, taken))
             through = reached if whole else through
             left -= reached.seq - after_seq
+            sent += taken
+            under_way = under_way or (after_seq == 0 and _is_under_way(history))
             if taken < len(frames) and through == after:
                 raise PostFailed("slow")  # who is told the place it asked from takes it for the end
             if taken < len(frames) or left <= 0:
                 break
             whole = whole and history.state.phase == "ended"
+        self._log.event("replayed", frames=sent, reloaded=after.turn <= 1 and after.seq == 0 and under_way)
         await self._repair(unsettled)
         return ReplayComplete(thread_id=thread_id, through=through)
 
@@ -144,6 +150,10 @@ class Resume:
 
 def _is_unsettled(run: Run, history: History) -> bool:
     return run.is_open and history.state.phase == "ended"
+
+
+def _is_under_way(history: History) -> bool:
+    return history.state.phase != "ended" and history.state.last_seq > 0
 
 
 def _no_thread() -> Refused:

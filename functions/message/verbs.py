@@ -23,7 +23,9 @@ def dispatch_on(on: Cloud, settings: MessageSettings) -> Dispatch:
     clock, ids, timing, notifier = on.clock, on.ids, on.timing, on.notifier
     runs, journal, connections = on.runs, on.journal, on.connections
     present = Presence(connections=connections, gateway=on.gateway, clock=clock)
-    cancel = Cancel(runs=runs, journal=journal, settlement=on.settlement, clock=clock, ids=ids, timing=timing)
+    cancel = Cancel(
+        runs=runs, journal=journal, settlement=on.settlement, clock=clock, ids=ids, log=on.log, timing=timing
+    )
     return Dispatch(
         accept=Accept(
             runs=runs,
@@ -47,10 +49,11 @@ def dispatch_on(on: Cloud, settings: MessageSettings) -> Dispatch:
             present=present,
             notifier=notifier,
             settlement=on.settlement,
+            log=on.log,
         ),
         cancel=cancel,
         answer=Answer(journal=journal),
-        ping=Ping(runs=runs, journal=journal, connections=connections, present=present),
+        ping=Ping(runs=runs, journal=journal, connections=connections, present=present, clock=clock, log=on.log),
         quota=ContainerQuota(clock),
         clock=clock,
         log=on.log,

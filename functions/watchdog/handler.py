@@ -35,7 +35,7 @@ def build(settings: WatchdogSettings, *, log: Log, **parts: Unpack[Parts]) -> Ro
     sweep = Sweep(
         overdue=overdue, look=look, connections=connections, gateway=gateway, clock=on.clock, log=log, behind=behind
     )
-    return Route(sweep=sweep, dead_letters=DeadLetters(look=look, log=log))
+    return Route(sweep=sweep, dead_letters=DeadLetters(look=look, log=log), log=log)
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from agent_runner import handler as runner
 from agent_runner.model import ModelClient
 from agent_runner.registry import Registry
 from agent_runner.scripted_model import ScriptedModel
+from auditor import handler as auditor
 from bench.canonical import REGISTRY
 from connect import authorizer
 from connect import handler as connect
@@ -20,6 +21,7 @@ from message import handler as message
 from playbyplay.adapters.container import Answer, Event, Serve
 from playbyplay.ports import Gateway
 from playbyplay.settings import (
+    AuditorSettings,
     AuthorizerSettings,
     ConnectSettings,
     MessageSettings,
@@ -158,6 +160,13 @@ class CloudHouse:
         """Let the watchdog look, as the schedule does."""
         return await self.watchdog()({"detail-type": "Scheduled Event", "source": "aws.events"})
 
+    async def audit(self, aws: RecordingAws | None = None) -> Answer:
+        """Let the auditor look, as the schedule does."""
+        names = ("runs_table", "journal_table", "connections_table")
+        settings = AuditorSettings(**{name: self.names[name] for name in names})
+        build = auditor.build(settings, log=self.log, aws=aws or self.aws, clock=self.clock)
+        return await build({"detail-type": "Scheduled Event", "source": "aws.events"})
+
     async def received(self) -> list[dict[str, Any]]:
         """Receive what waits in the queue, as the event source mapping hands it over."""
         wanted = {"QueueUrl": self.stored.queue_url, "MaxNumberOfMessages": 10, "AttributeNames": ["All"]}
@@ -167,7 +176,7 @@ class CloudHouse:
                 "messageId": sent["MessageId"],
                 "receiptHandle": sent["ReceiptHandle"],
                 "body": sent["Body"],
-                "attributes": {"ApproximateReceiveCount": sent["Attributes"]["ApproximateReceiveCount"]},
+                "attributes": {name: sent["Attributes"][name] for name in ("ApproximateReceiveCount", "SentTimestamp")},
                 "eventSource": "aws:sqs",
             }
             for sent in answer.get("Messages", [])

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from agent_runner import handler as runner
+from auditor import handler as auditor
 from connect import authorizer
 from connect import handler as connect
 from message import handler as message
@@ -20,6 +21,7 @@ from playbyplay.adapters.container import Answer, Container, Event
 from playbyplay.adapters.sqs_run_queue import job_body
 from playbyplay.ports import Job
 from playbyplay.settings import (
+    AuditorSettings,
     AuthorizerSettings,
     BadSetting,
     ConnectSettings,
@@ -37,7 +39,7 @@ from tests.integration.cloud_house import METHOD, ORIGIN
 from ticket import handler as ticket
 from watchdog import handler as watchdog
 
-HANDLERS = (authorizer, connect, message, runner, ticket, watchdog)
+HANDLERS = (authorizer, connect, message, runner, ticket, watchdog, auditor)
 T = TypeVar("T")
 Handle = Callable[[Event, object], Answer]
 
@@ -71,6 +73,7 @@ def set_all(environment: pytest.MonkeyPatch, settings: Environment) -> None:
         (runner, "RUNS_TABLE"),
         (ticket, "RUNS_TABLE"),
         (watchdog, "RUNS_TABLE"),
+        (auditor, "RUNS_TABLE"),
     ],
     ids=[handler.__name__ for handler in HANDLERS],
 )
@@ -112,6 +115,7 @@ class Deployment:
             MessageSettings(**names),
             RunnerSettings(**names),
             WatchdogSettings(**names),
+            AuditorSettings(**{name: names[name] for name in ("runs_table", "journal_table", "connections_table")}),
         ):
             set_all(environment, settings)
 
@@ -167,6 +171,8 @@ def test_the_handlers_serve_a_turn(deployment: Deployment, capsys: pytest.Captur
     assert send(type="ping", cursors={run_id: 0})["heads"][run_id]["status"] == "completed"
     assert watchdog.lambda_handler({}, None) == {"overdue": 0, "astray": 0, "findings": {}, "failed": 0, "closed": 0}
     assert watchdog.lambda_handler({"Records": []}, None) == {"batchItemFailures": []}
+    audited = auditor.lambda_handler({}, None)
+    assert (audited["complete"], audited["unread"], audited["missing"], audited["found"]) == (True, 0, {}, [])
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     logged = {(line["service"], line["event"]) for line in lines if "event" in line}
     assert {
@@ -174,7 +180,7 @@ def test_the_handlers_serve_a_turn(deployment: Deployment, capsys: pytest.Captur
         ("message", "message_accepted"),
         ("agent_runner", "run_settled"),
     } <= logged
-    assert ("watchdog", "watchdog_swept") in logged
+    assert {("watchdog", "watchdog_swept"), ("auditor", "audit_swept")} <= logged
     assert not {event for _service, event in logged} & {"aws_failed", "post_failed", "run_retried"}
     assert any("_aws" in line and line.get("MessageAccepted") for line in lines)
     assert shown.rpartition(".")[2] not in json.dumps(lines)
@@ -191,7 +197,7 @@ class Ending:
 def test_a_runner_with_too_little_time_left_takes_no_job(deployment: Deployment) -> None:
     """Lambda's context tells; the job comes again, and is looked at where there is time."""
     record = {"messageId": "m", "receiptHandle": "h", "body": job_body(Job(USER, uuid(404)))}
-    event = {"Records": [{**record, "attributes": {"ApproximateReceiveCount": "1"}}]}
+    event = {"Records": [{**record, "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1750000000000"}}]}
     assert runner.lambda_handler(event, Ending()) == {"batchItemFailures": [{"itemIdentifier": "m"}]}
     assert runner.lambda_handler(event, None) == {"batchItemFailures": []}
 

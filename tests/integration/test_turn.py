@@ -180,7 +180,7 @@ async def test_a_job_of_no_run_of_its_user_is_dropped(house: CloudHouse, user: s
     me = await house.client(ME, USER)
     mine = (await me.send(type="agent_message", content=PROMPT))["run_id"]
     body = json.dumps({"v": 1, "user": user, "run_id": uuid(404) if absent else mine})
-    attributes = {"ApproximateReceiveCount": "1"}
+    attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": "1750000000000"}
     stray = {"messageId": "stray", "receiptHandle": "stray", "body": body, "attributes": attributes}
     assert await house.runner()({"Records": [stray]}) == {"batchItemFailures": []}
     assert [one["reason"] for one in house.log.of("job_dropped")] == ["unknown"]

@@ -82,7 +82,7 @@ async def look(house: CloudHouse, *bodies: str) -> Answer:
             "messageId": f"{LETTER}{number}",
             "receiptHandle": "handle",
             "body": body,
-            "attributes": {"ApproximateReceiveCount": "1"},
+            "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1750000000000"},
             "eventSource": "aws:sqs",
         }
         for number, body in enumerate(bodies)

@@ -64,7 +64,20 @@ _AT_ONCE = frozenset(
 _INSTEAD = frozenset({"fail_before", "crash_before", "hang", "late", "reorder", "drop"})
 _HANGS_S = {"tool": 3600.0, "model": 60.0}  # a model's client gives up by itself, a tool is given up
 _READS = frozenset(
-    {"read", "last_seq", "get", "head", "turns", "open_runs", "find", "subscribers", "outlived", "first"}
+    {
+        "read",
+        "last_seq",
+        "get",
+        "head",
+        "turns",
+        "open_runs",
+        "find",
+        "subscribers",
+        "outlived",
+        "left_ms",
+        "first",
+        "between",
+    }
 )
 
 

@@ -71,9 +71,9 @@ class Staff:
             runs=runs,
             journal=journal,
             settlement=self._settlement,
-            clock=self.process,
             ids=world.ids,
             timing=world.laws.timing,
+            **shared,
         )
         return Dispatch(
             accept=Accept(
@@ -97,10 +97,11 @@ class Staff:
                 present=present,
                 notifier=self._notifier,
                 settlement=self._settlement,
+                log=self._log,
             ),
             cancel=cancel,
             answer=Answer(journal=journal),
-            ping=Ping(runs=runs, journal=journal, connections=self._connections, present=present),
+            ping=Ping(runs=runs, journal=journal, connections=self._connections, present=present, **shared),
             quota=FakeQuota(),
             **shared,
         )

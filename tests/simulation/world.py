@@ -105,7 +105,7 @@ class World:
         store = ForgetfulRunStore if laws.sabotage == "an accept forgets the message before" else WrittenRunStore
         self.runs = store(self.journal, faults, clock=clock, timing=laws.timing)
         self.runs.evidence = self.evidence
-        self.connections = FakeConnectionStore(faults)
+        self.connections = FakeConnectionStore(faults, clock=clock)
         self.backlog = FakeBacklog(faults)
         self.dead = SimulatedQueue(max_receives=10**6)
         self.queue = WrittenQueue(max_receives=MAX_RECEIVES, dead=self.dead)

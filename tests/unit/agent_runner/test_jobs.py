@@ -11,6 +11,7 @@ from playbyplay.adapters.sqs_run_queue import job_body
 from playbyplay.domain.thread import Run
 from playbyplay.errors import StoreUnavailable
 from playbyplay.ports import Job, Receipt
+from tests.fakes.clock import FakeClock
 from tests.fakes.faults import fail_before
 from tests.fakes.ids import uuid
 from tests.fakes.log import FakeLog
@@ -23,11 +24,12 @@ RETRY_S = 5.0
 
 
 class Dock:
-    """Jobs on fakes, with a receipt for each handle."""
+    """Jobs on fakes, with a receipt for each handle, in the millisecond in which they were sent."""
 
     def __init__(self, supervisor: Supervisor, log: FakeLog) -> None:
         self.receipts: dict[str, FakeReceipt] = {}
-        self.jobs = Jobs(supervisor=supervisor, receipts=self._receipt, log=log, retry_s=RETRY_S)
+        self.clock = FakeClock()
+        self.jobs = Jobs(supervisor=supervisor, receipts=self._receipt, clock=self.clock, log=log, retry_s=RETRY_S)
 
     def _receipt(self, handle: str) -> Receipt:
         return self.receipts.setdefault(handle, FakeReceipt())
@@ -38,7 +40,7 @@ class Dock:
             "messageId": f"m{number}",
             "receiptHandle": f"h{number}",
             "body": body,
-            "attributes": {"ApproximateReceiveCount": "1"},
+            "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1750000000000"},
             "eventSource": "aws:sqs",
         }
 
@@ -99,7 +101,7 @@ async def test_a_body_that_is_no_job_is_dropped(bad: str) -> None:
     log, supervisor = FakeLog(), Broken({uuid(1): lambda: None})
     dock = Dock(supervisor, log)
     assert await dock.failures(bad, body(1)) == []
-    assert log.events == [("job_dropped", {"reason": "malformed"})]
+    assert log.events == [("job_dropped", {"reason": "malformed"}), ("job_taken", {"age_ms": 0})]
     assert supervisor.ran == [Job(USER, uuid(1))]
     assert "h0" not in dock.receipts
 
@@ -128,7 +130,29 @@ async def test_a_job_that_fails_comes_again_and_harms_no_other() -> None:
     dock = Dock(Broken({uuid(1): lambda: None, uuid(2): fails, uuid(3): lambda: None}), log)
     assert await dock.failures(body(1), body(2), body(3)) == ["m1"]
     assert dock.receipts["h1"].extended == [RETRY_S]
-    assert log.events == [("run_retried", {"run_id": uuid(2), "reason": "ZeroDivisionError"})]
+    assert sorted(log.names) == ["job_taken"] * 3 + ["run_retried"]
+    assert log.of("run_retried") == [{"run_id": uuid(2), "reason": "ZeroDivisionError"}]
+
+
+@pytest.mark.parametrize(("later_s", "age_ms"), [(0, 0), (0.25, 250), (90, 90_000), (-3, 0)])
+async def test_the_log_tells_how_old_a_job_is_that_is_taken(later_s: float, age_ms: int) -> None:
+    """Since it was sent, before anything is done about it; a clock that is behind makes none younger than new."""
+    log = FakeLog()
+    dock = Dock(Broken({uuid(1): fails}), log)
+    dock.clock.advance(later_s)
+    assert await dock.failures(body(1)) == ["m0"]
+    assert log.events[0] == ("job_taken", {"age_ms": age_ms})
+    assert log.names == ["job_taken", "run_retried"]
+
+
+async def test_the_age_of_a_job_that_comes_again_is_not_told() -> None:
+    """It was taken in time: what made it come again is told by itself."""
+    log = FakeLog()
+    dock = Dock(Broken({uuid(1): fails}), log)
+    record = dock.record(0, body(1))
+    record["attributes"] = {**record["attributes"], "ApproximateReceiveCount": "2"}
+    await dock.jobs({"Records": [record]})
+    assert log.names == ["run_retried"]
 
 
 async def test_a_job_that_cannot_be_hidden_comes_again_all_the_same() -> None:

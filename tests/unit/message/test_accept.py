@@ -39,7 +39,9 @@ async def test_a_message_becomes_a_run() -> None:
     assert house.history(run).input.content == "Why?"
     assert house.history(run).input.client_message_id == MESSAGE
     assert house.queue.sent == [Job(USER, run.run_id)]
-    assert house.log.of("message_accepted") == [{"run_id": run.run_id, "duplicate": False, "position": 0}]
+    assert house.log.of("message_accepted") == [
+        {"run_id": run.run_id, "duplicate": False, "position": 0, "elapsed_ms": 0, "resent": None}
+    ]
 
 
 async def test_a_message_with_only_content_gets_ids_of_the_server() -> None:
@@ -85,6 +87,38 @@ async def test_the_queue_and_the_other_connections_do_not_wait_for_each_other(sl
     reply = await sending
     assert house.queue.sent == [Job(USER, reply.run_id)]
     assert len(house.gateway.frames(house.seen, "run_input")) == 1
+
+
+async def test_the_log_tells_how_long_the_commit_took() -> None:
+    """From the message's frame, for a repeat too; what follows the commit does not count."""
+    house = House()
+    for duplicate in (False, True):
+        commit, sent = asyncio.Event(), asyncio.Event()
+        house.faults.plan("runs.accept", Fault("after", gate=commit))
+        house.faults.plan("queue.send", Fault("before", gate=sent))
+        sending = asyncio.ensure_future(house.send("Why?", message=MESSAGE))
+        for gate, seconds in ((commit, 0.3), (sent, 9)):
+            for _ in range(20):
+                await asyncio.sleep(0)
+            house.clock.advance(seconds)
+            gate.set()
+        reply = await sending
+        assert house.log.of("message_accepted")[-1] == {
+            "run_id": reply.run_id,
+            "duplicate": duplicate,
+            "position": 0,
+            "elapsed_ms": 300,
+            "resent": None,
+        }
+
+
+async def test_a_refused_message_is_not_told_as_accepted() -> None:
+    """Whether the store refused it or did not answer."""
+    house = House()
+    await refused(house, thread_id=uuid(404))
+    house.faults.plan("runs.accept", *[fail_before() for _ in range(20)])
+    await refused(house)
+    assert house.log.events == []
 
 
 async def test_a_repeat_gets_the_same_ids() -> None:

@@ -51,6 +51,20 @@ async def test_a_queued_run_is_ended_by_the_canceller() -> None:
     assert (frame["code"], frame["run_id"]) == ("cancelled", run.run_id)
 
 
+async def test_the_log_tells_what_a_user_wanted_to_end() -> None:
+    """Once it is durable, whoever ends the run; an end that is nobody's wish is ended in silence."""
+    house = House()
+    queued, at_work, nobodys = [await house.say() for _ in range(3)]
+    await owned(house, at_work)
+    for run in (queued, at_work):
+        await cancelled(house, run)
+    assert await house.cancel.end(house.caller("other="), Cancel(run_id=nobodys.run_id)) == CancelAccepted(
+        run_id=nobodys.run_id
+    )
+    assert house.run(nobodys.run_id).status == "cancelled"
+    assert house.log.of("cancel_requested") == [{"run_id": queued.run_id}, {"run_id": at_work.run_id}]
+
+
 async def test_the_turn_behind_a_cancelled_one_is_sent() -> None:
     """Whoever settles a turn sends the next."""
     house = House()
@@ -130,6 +144,7 @@ async def test_an_absent_run_and_a_foreign_one_are_not_found() -> None:
         assert (refused.value.code, refused.value.message) == ("not_found", "There is no such run.")
         assert refused.value.run_id == run_id
     assert house.run(theirs.run_id, OTHER) == theirs
+    assert house.log.of("cancel_requested") == []
 
 
 FAILING = [
@@ -141,7 +156,7 @@ FAILING = [
     ("fault", "operation"), [*FAILING, (lost, "runs.request_cancel"), (fail_after, "runs.request_cancel")]
 )
 async def test_a_store_that_fails_is_overload(operation: str, fault: Callable[[], Fault]) -> None:
-    """The client tries again, and then the run ends in one terminal."""
+    """The client tries again, and then the run ends in one terminal; the wish is told once, when it is accepted."""
     house = House()
     first = await house.say()
     await house.say("Two.", thread_id=first.thread_id)
@@ -149,10 +164,12 @@ async def test_a_store_that_fails_is_overload(operation: str, fault: Callable[[]
     with pytest.raises(Refused) as refused:
         await cancelled(house, first)
     assert (refused.value.code, refused.value.run_id, refused.value.retryable) == ("overloaded", first.run_id, True)
+    assert house.log.of("cancel_requested") == []
     house.lease_ends()
     await cancelled(house, first)
     assert house.events(first) == ["error"]
     assert house.run(first.run_id).status == "cancelled"
+    assert house.log.of("cancel_requested") == [{"run_id": first.run_id}]
 
 
 async def test_an_owner_that_is_faster_wins() -> None:

@@ -17,7 +17,7 @@ from playbyplay.protocol.replies import (
     ReplayComplete,
     Reply,
 )
-from tests.fakes.faults import Fault, fail_before
+from tests.fakes.faults import Fault, before, fail_before
 from tests.fakes.ids import uuid
 from tests.fakes.leaps import Leaps
 from tests.histories import MESSAGE, OTHER, USER, Story
@@ -32,7 +32,7 @@ async def sent(house: House, frame: dict[str, Any] | str | bytes, *, user: str =
 
 
 async def test_every_command_is_answered_by_its_verb() -> None:
-    """A whole conversation, frame by frame."""
+    """A whole conversation, frame by frame; each answer is counted."""
     house = House()
     accepted = await sent(house, {"type": "agent_message", "content": "Hi.", "client_message_id": MESSAGE})
     assert isinstance(accepted, MessageAccepted)
@@ -46,6 +46,8 @@ async def test_every_command_is_answered_by_its_verb() -> None:
     thread = {"type": "resume", "thread_id": accepted.thread_id, "after": {"turn": 0, "seq": 0}}
     assert isinstance(await sent(house, thread), ReplayComplete)
     assert house.log.of("frame_rejected") == []
+    answered = ["agent_message", "ping", "resume", "answer", "cancel", "resume"]
+    assert [fields["type"] for fields in house.log.of("frame_answered")] == answered
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,19 @@ async def test_a_refusal_is_a_reply(frame: dict[str, Any] | str | bytes, code: s
     assert house.runs.runs == {}
     assert house.queue.sent == []
     assert house.log.events == [("frame_rejected", {"connection_id": "dispatching=", "code": code})]
+
+
+async def test_a_refusal_is_no_answer_to_count() -> None:
+    """Neither for the session or the quota, nor for a store that is away; a bug of ours is none at all."""
+    house = House()
+    house.quota.waits = {"cancel": 1.5}
+    await house.dispatch(Caller("dispatching=", Session(USER, 0)), '{"type":"ping"}')
+    await sent(house, {"type": "cancel", "run_id": uuid(1)})
+    house.faults.plan("connections.add", fail_before(), before(ZeroDivisionError("a bug")))
+    assert isinstance(await sent(house, {"type": "ping"}), MessageRejected)
+    with pytest.raises(ZeroDivisionError):
+        await sent(house, {"type": "ping"})
+    assert house.log.names == ["frame_rejected"] * 3
 
 
 async def test_the_next_frame_after_a_refusal_is_served() -> None:

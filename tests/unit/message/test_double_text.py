@@ -9,6 +9,7 @@ from playbyplay.domain.thread import Run
 from playbyplay.domain.verdict import cancelled
 from playbyplay.errors import OutcomeUnknown, Refused, StoreRefused, StoreUnavailable
 from playbyplay.ports import Acquired, Job
+from playbyplay.settings import DoubleText
 from tests.fakes.faults import Fault, before, fail_after, fail_before, lost
 from tests.fakes.leaps import Leaps
 from tests.histories import MESSAGE, USER
@@ -235,6 +236,8 @@ async def test_a_repeat_of_a_message_whose_run_has_ended_cancels_nothing() -> No
 
 
 FAILING = ["runs.head", "runs.turns", "runs.request_cancel", "runs.acquire", "journal.read", "runs.settle"]
+LOOKS = {"runs.head": 2, "runs.turns": 2}
+"""How often one message calls an operation: what is ahead is read for the interruption, and for the log."""
 
 
 @pytest.mark.parametrize("fault", [fail_before, lost, fail_after], ids=["unavailable", "lost", "unknown"])
@@ -245,10 +248,11 @@ async def test_a_failure_behind_the_acceptance_does_not_cost_the_reply(
     """The message waits as it would have otherwise, and the log says why; its repeat tries again."""
     house = House(double_text="interrupt")
     first = await house.say("One.")
-    house.faults.plan(operation, fault())
+    house.faults.plan(operation, *[fault() for _ in range(LOOKS.get(operation, 1))])
     second = await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
     assert (second.duplicate, second.position) == (False, 1)
     assert len(house.log.of("interrupt_failed")) == 1
+    assert [fields["run_id"] for fields in house.log.of("message_accepted")] == [first.run_id, second.run_id]
     house.lease_ends()
     await house.send("Two.", thread_id=first.thread_id, message=MESSAGE)
     assert house.events(first) == ["error"]
@@ -274,13 +278,14 @@ async def test_a_store_that_hangs_does_not_hold_the_reply_for_ever(
     """It comes while the function still can, though accepting took all of its own time."""
     house, leap = House(double_text="interrupt"), Leaps(monkeypatch)
     first = await house.say("One.")
-    house.faults.plan(operation, Fault("before", gate=asyncio.Event()))
+    house.faults.plan(operation, *[Fault("before", gate=asyncio.Event())] * LOOKS.get(operation, 1))
     sending = asyncio.ensure_future(house.send("Two.", thread_id=first.thread_id))
     for _ in range(4):
         await leap(5)
     assert sending.done()
     assert (await sending).position == 1
     assert len(house.log.of("interrupt_failed")) == 1
+    assert len(house.log.of("message_accepted")) == 2
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -302,3 +307,108 @@ async def test_the_devices_and_the_interruption_do_not_wait_for_each_other(slow:
     await sending
     assert house.run(first.run_id).status == "cancelled"
     assert len(house.gateway.frames(house.seen, "run_input")) == 1
+
+
+# What the log tells of it: who sends a message into a silence sends the same one, or asks what is going on.
+
+
+def resent(house: House) -> object:
+    """Return what is told of the last message."""
+    return house.log.of("message_accepted")[-1]["resent"]
+
+
+@pytest.mark.parametrize("double_text", ["queue", "interrupt"])
+async def test_a_message_into_a_turn_at_work_is_the_same_again_or_a_new_one(double_text: DoubleText) -> None:
+    """By its text alone, of whichever open turn ahead of it; what one waits for costs two reads."""
+    house = House(double_text=double_text)
+    first = await house.say("Why?")
+    await owned(house, first)
+    house.faults.calls.clear()
+    await house.send("Hello?", thread_id=first.thread_id)
+    assert resent(house) == "new"
+    looks = 1 if double_text == "queue" else 2
+    assert (house.faults.count("runs.head"), house.faults.count("runs.turns")) == (looks, looks)
+    await house.send("Why?", thread_id=first.thread_id)
+    assert resent(house) == "same"
+
+
+async def test_a_message_that_repeats_one_that_waits_is_the_same_again() -> None:
+    """And one that repeats a turn that has ended is a new one: it was answered."""
+    house = House()
+    first = await house.say("One.")
+    second = await house.say("Two.", thread_id=first.thread_id)
+    await house.send("Two.", thread_id=first.thread_id)
+    assert resent(house) == "same"
+    await house.runs.settle(first, "completed")
+    await house.runs.settle(second, "completed")
+    await house.send("One.", thread_id=first.thread_id)
+    assert resent(house) == "new"
+
+
+async def test_a_message_with_nothing_ahead_was_not_sent_again() -> None:
+    """Neither the same text in another thread, nor in its own once that is answered, nor a repeat under its own id."""
+    house = House()
+    first = await house.say("Why?")
+    await house.send("Why?")
+    assert resent(house) is None
+    second = await house.send("And?", thread_id=first.thread_id, message=MESSAGE)
+    await house.send("And?", thread_id=first.thread_id, message=MESSAGE)
+    assert [fields["resent"] for fields in house.log.of("message_accepted")] == [None, None, "new", None]
+    for run in (first, house.run(second.run_id)):
+        await house.runs.settle(run, "completed")
+    house.faults.calls.clear()
+    await house.send("Why?", thread_id=first.thread_id)
+    assert resent(house) is None
+    assert not {"runs.head", "runs.turns"} & set(house.faults.calls)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [StoreUnavailable("away"), OutcomeUnknown("lost"), StoreRefused("a bug"), ValueError("a later version")],
+    ids=["unavailable", "unknown", "refused", "unreadable"],
+)
+@pytest.mark.parametrize("operation", ["runs.head", "runs.turns"])
+@pytest.mark.parametrize("double_text", ["queue", "interrupt"])
+async def test_a_store_that_does_not_tell_what_is_ahead_costs_no_reply(
+    double_text: DoubleText, operation: str, trouble: Exception
+) -> None:
+    """The message is accepted and told as a new one; the interruption looks for itself."""
+    house = House(double_text=double_text)
+    first = await house.say("Why?")
+    house.faults.plan(operation, before(trouble))
+    second = await house.send("Why?", thread_id=first.thread_id)
+    assert (second.turn, second.position) == (2, 1)
+    assert resent(house) == "new"
+    assert house.run(first.run_id).status == ("queued" if double_text == "queue" else "cancelled")
+    assert house.log.of("interrupt_failed") == []
+
+
+@pytest.mark.parametrize("operation", ["runs.head", "runs.turns"])
+async def test_the_reply_waits_two_seconds_at_most_for_what_the_log_tells(
+    operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as for the backlog, which it looks at meanwhile; the other devices have the message."""
+    house, leap = House(), Leaps(monkeypatch)
+    first = await house.say("Why?")
+    await house.watch()
+    house.faults.plan(operation, Fault("before", gate=asyncio.Event()))
+    refreshed = house.faults.count("backlog.refresh")
+    sending = asyncio.ensure_future(house.send("Why?", thread_id=first.thread_id))
+    await leap(1.9)
+    assert not sending.done()
+    assert len(house.gateway.frames(house.seen, "run_input")) == 1
+    assert house.faults.count("backlog.refresh") == refreshed + 1
+    await leap(0.2)
+    assert sending.done()
+    assert (await sending).position == 1
+    assert resent(house) == "new"
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_interruption_is_no_cancel_of_the_user() -> None:
+    """Its message says so; the log counts only those who asked for the end."""
+    house = House(double_text="interrupt")
+    first = await house.say("One.")
+    await house.send("Two.", thread_id=first.thread_id)
+    assert house.run(first.run_id).status == "cancelled"
+    assert house.log.of("cancel_requested") == []

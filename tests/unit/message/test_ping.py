@@ -134,6 +134,16 @@ async def test_the_cursors_are_receipts() -> None:
     assert await receipts(house) == {two: 1}
 
 
+async def test_when_the_receipts_came_is_noted() -> None:
+    """Also of those that say the same again: who says it has still not got what came before it."""
+    house = House()
+    run_id = await begun(house)
+    for _ in range(2):
+        house.clock.advance(25)
+        await pinged(house, {run_id: 1})
+        assert (await house.connections.subscribers(USER))[0].received_ms == house.clock.now_ms()
+
+
 async def test_what_nobody_can_hold_is_no_receipt() -> None:
     """A seq above the head, a run of somebody else, an absent one: left out, and the pong says nothing of it."""
     house = House()
@@ -154,6 +164,18 @@ async def test_a_ping_without_a_receipt_writes_none() -> None:
     assert await receipts(house) == {run_id: 1}
 
 
+async def test_the_log_tells_how_far_a_client_is_behind() -> None:
+    """In events, over all the runs it holds a part of; what is no receipt does not count, nor a run it did not name."""
+    house = House()
+    one, two, above, unnamed = [await begun(house) for _ in range(4)]
+    theirs = await begun(house, OTHER)
+    await pinged(house, {one: 2})
+    await pinged(house, {one: 1, two: 0, above: 3, theirs: 0, uuid(404): 0})
+    assert set(await heads(house)) == {one, two, above, unnamed}
+    await pinged(house, {above: 3})
+    assert house.log.of("receipts_noted") == [{"behind": 0}, {"behind": 1 + 2}]
+
+
 FAULTS: dict[str, Callable[[], Fault]] = {
     "unavailable": fail_before,
     "lost": lost,
@@ -164,11 +186,12 @@ FAULTS: dict[str, Callable[[], Fault]] = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 async def test_a_receipt_that_cannot_be_noted_does_not_cost_the_pong(fault: Callable[[], Fault]) -> None:
-    """It comes again with the next ping."""
+    """It comes again with the next ping; how far the client is behind is known all the same."""
     house = House()
     run_id = await begun(house)
     house.faults.plan("connections.receive", fault())
     assert set((await pinged(house, {run_id: 1})).heads) == {run_id}
+    assert house.log.of("receipts_noted") == [{"behind": 1}]
 
 
 async def test_the_pong_does_not_wait_for_a_receipt(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -648,3 +648,85 @@ async def test_the_head_does_not_wait_for_an_end_to_be_noted(monkeypatch: pytest
     await leap(0.2)
     assert resuming.done()
     assert (await resuming).status == "completed"
+
+
+def replayed(house: House) -> list[tuple[object, object]]:
+    """Return what the log tells of each replay: its frames, and whether a page was loaded anew."""
+    return [(fields["frames"], fields["reloaded"]) for fields in house.log.of("replayed")]
+
+
+QUEUED = Story
+
+
+@pytest.mark.parametrize(
+    ("story", "after_seq", "frames", "reloaded"),
+    [
+        (canonical, 0, 8, False),
+        (canonical, 7, 0, False),
+        (lambda: long(3), 0, 4, True),
+        (lambda: long(3), 1, 2, False),
+        (lambda: long(3), 3, 0, False),
+        (QUEUED, 0, 1, False),
+    ],
+)
+async def test_the_log_tells_of_a_page_that_was_loaded_anew_while_a_run_was_under_way(
+    story: Callable[[], Story],
+    after_seq: int,
+    frames: int,
+    reloaded: bool,  # noqa: FBT001
+) -> None:
+    """It asks from the beginning for what it was shown before: a run that has begun and has not ended."""
+    house = House()
+    await resumed(house, await told(house, story()), after_seq)
+    assert replayed(house) == [(frames, reloaded)]
+
+
+@pytest.mark.parametrize(
+    ("stories", "after", "frames", "reloaded"),
+    [
+        ((canonical, lambda: long(2)), (0, 0), 8 + 3, True),
+        ((canonical, lambda: long(2)), (1, 0), 8 + 3, True),
+        ((canonical, lambda: long(2)), (1, 7), 3, False),
+        ((canonical, lambda: long(2)), (2, 0), 3, False),
+        ((canonical, lambda: long(2)), (2, 1), 1, False),
+        ((lambda: long(2), QUEUED), (0, 0), 3 + 1, True),
+        ((lambda: long(2), QUEUED), (1, 1), 1 + 1, False),
+        ((canonical, canonical), (0, 0), 8 + 8, False),
+        ((canonical, QUEUED), (0, 0), 8 + 1, False),
+    ],
+)
+async def test_the_log_tells_of_a_page_that_was_loaded_anew_while_a_turn_was_under_way(
+    stories: tuple[Callable[[], Story], ...],
+    after: tuple[int, int],
+    frames: int,
+    reloaded: bool,  # noqa: FBT001
+) -> None:
+    """The same of a thread, once for all its turns: who holds a position in it was not loaded anew."""
+    house = House()
+    first = await told(house, stories[0]())
+    for story in stories[1:]:
+        await told(house, story(), thread_id=first.thread_id)
+    await resumed_thread(house, first, *after)
+    assert replayed(house) == [(frames, reloaded)]
+
+
+async def test_the_log_tells_what_a_slow_reader_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what there was for it."""
+    house, leap = House(), Leaps(monkeypatch)
+    run = await told(house, long(40))
+    await slowly(house, leap, resumed(house, run, 0))
+    await slowly(house, leap, resumed_thread(house, run, 1, 12))
+    assert replayed(house) == [(13, True), (13, False)]
+
+
+async def test_a_resume_that_is_refused_is_not_told_as_a_replay() -> None:
+    """Though some of it was posted."""
+    house = House()
+    run = await told(house, canonical())
+    house.gateway.plan(ME, None, ConnectionGone())
+    asked = [resumed(house, run, 0), resumed(house, run, 8), resumed_thread(house, run, 1, 8)]
+    for asking in asked:
+        with pytest.raises(Refused):
+            await asking
+    assert house.gateway.frames(ME) != []
+    assert house.log.of("replayed") == []

@@ -128,7 +128,7 @@ async def test_a_record_found_to_be_ones_own_is_posted_once(fault: Callable[[], 
     assert posted(house, house.seen) == ["agent_thinking"]
     assert house.faults.count("journal.append") == 1
     assert len(house.journal.records(USER, RUN)) == 3
-    assert house.log.names == ["append_in_doubt"]
+    assert house.log.names == ["append_in_doubt", "events_appended", "events_posted"]
 
 
 @pytest.mark.parametrize("fault", [lost, fail_before], ids=["unknown", "unavailable"])
@@ -236,9 +236,9 @@ async def test_a_connection_that_fails_twice_lags_until_it_resumes() -> None:
     assert [frame["seq"] for frame in house.gateway.frames(house.seen, "agent_thinking")] == [5]
 
 
-async def test_a_bad_connection_does_not_hold_back_another() -> None:
+async def test_a_bad_connection_does_not_hold_back_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """While one takes its time, the others have the frame already."""
-    house = House()
+    house, leap = House(), Leaps(monkeypatch)
     story = begun(house)
     gate = asyncio.Event()
     for name in ("slow", "good", "gone"):
@@ -246,7 +246,7 @@ async def test_a_bad_connection_does_not_hold_back_another() -> None:
     house.gateway.plan("slow", gate)
     house.gateway.always("gone", ConnectionGone())
     appending = asyncio.ensure_future(house.notifier.append(story.history, [*thought(story), *thought(story)]))
-    await asyncio.sleep(0.01)
+    await leap.settle()
     assert len(posted(house, "good")) == 2
     assert posted(house, "slow") == []
     gate.set()
@@ -254,15 +254,15 @@ async def test_a_bad_connection_does_not_hold_back_another() -> None:
     assert len(posted(house, "slow")) == 2
 
 
-async def test_frames_to_one_connection_go_one_after_the_other() -> None:
+async def test_frames_to_one_connection_go_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second waits for the first, and is not sent after one that failed."""
-    house = House()
+    house, leap = House(), Leaps(monkeypatch)
     story = begun(house)
     gate = asyncio.Event()
     await house.watch()
     house.gateway.plan(house.seen, gate)
     appending = asyncio.ensure_future(house.notifier.append(story.history, [*thought(story), *thought(story)]))
-    await asyncio.sleep(0.01)
+    await leap.settle()
     assert house.faults.count("gateway.post") == 1
     gate.set()
     await appending
@@ -360,6 +360,105 @@ async def test_a_crash_after_the_commit_posts_nothing_and_loses_nothing() -> Non
         await house.notifier.append(story.history, thought(story))
     assert posted(house, house.seen) == []
     assert History.of(USER, RUN, house.journal.records(USER, RUN)).state.last_seq == 2
+
+
+def unbegun(house: House) -> Story:
+    """Return a run that nobody has begun, its message committed."""
+    story = Story()
+    house.journal.put(USER, RUN, story.records[0])
+    return story
+
+
+def beginning(story: Story) -> list[Entry]:
+    """Return its first record, whose event is 40 ms younger than the message."""
+    started = story.event("agent_started", agent_id="root", message="Starting.", timestamp="2025-06-15T15:06:40.040Z")
+    return [story.fence(), started]
+
+
+async def test_who_appends_is_told_when_a_connection_had_it() -> None:
+    """In milliseconds since the epoch; what shows nobody anything is seen by nobody."""
+    house = House()
+    story = unbegun(house)
+    await house.watch()
+    house.clock.advance(0.06)
+    assert await house.notifier.append(story.history, beginning(story)) == house.clock.now_ms()
+    assert await house.notifier.append(story.history, [story.fence()]) is None
+
+
+UNSEEN: dict[str, Callable[[House], None]] = {
+    "nobody is there": lambda house: house.connections.rows.clear(),
+    "the only one lags": lambda house: house.gateway.always(house.seen, SLOW),
+    "the only one is gone": lambda house: house.gateway.always(house.seen, ConnectionGone()),
+    "nobody knows who is there": lambda house: house.faults.plan("connections.subscribers", fail_before()),
+}
+
+
+@pytest.mark.parametrize("unseen", UNSEEN.values(), ids=UNSEEN.keys())
+async def test_what_nobody_took_was_seen_by_nobody(unseen: Callable[[House], None]) -> None:
+    """The hint that somebody lags is no event, and no post is counted."""
+    house = House()
+    story = unbegun(house)
+    await house.watch()
+    unseen(house)
+    assert await house.notifier.append(story.history, beginning(story)) is None
+    assert house.log.of("events_posted") == [{"posts": 0}]
+
+
+async def test_an_event_is_seen_when_the_first_connection_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever time another takes."""
+    house, leap = House(), Leaps(monkeypatch)
+    story, gate = unbegun(house), asyncio.Event()
+    for name in ("slow", "good"):
+        await house.watch(name)
+    house.gateway.plan("slow", gate)
+    house.clock.advance(0.06)
+    seen_ms = house.clock.now_ms()
+    appending = asyncio.ensure_future(house.notifier.append(story.history, beginning(story)))
+    await leap.settle()
+    assert (len(posted(house, "good")), len(posted(house, "slow"))) == (1, 0)
+    house.clock.advance(9)
+    gate.set()
+    assert await appending == seen_ms
+    assert house.log.of("events_posted") == [{"posts": 2}]
+
+
+async def test_events_and_the_posts_of_them_are_counted() -> None:
+    """A post is one frame that one connection took: who lags gets none, and who fails at the second got one."""
+    house = House()
+    story = begun(house)
+    for name in ("one", "two", "failing", "lagging"):
+        await house.watch(name)
+    await house.watch("theirs", OTHER)
+    await house.connections.mark_lagging("lagging", lagging=True)
+    house.gateway.plan("failing", None, SLOW, SLOW)
+    await house.notifier.append(story.history, [*thought(story), *thought(story)])
+    assert house.log.of("events_appended") == [{"events": 2}]
+    assert house.log.of("events_posted") == [{"posts": 2 + 2 + 1}]
+
+
+async def test_what_is_no_event_is_not_counted() -> None:
+    """Neither a fence, nor a heartbeat, nor a message told to other devices, nor a replay."""
+    house = House()
+    story = begun(house)
+    await house.watch()
+    await house.notifier.append(story.history, [story.fence()])
+    await house.notifier.tell(USER, RUN, BEAT, last_seq=1)
+    frame = RunInput(run_id=RUN, thread_id=THREAD, turn=1, content="Hi.", timestamp=TIME)
+    await house.notifier.tell_others(USER, RUN, frame, but="me")
+    await house.notifier.replay(house.seen, story.history.events)
+    assert len(posted(house, house.seen)) == 3
+    assert house.log.events == []
+
+
+async def test_a_record_that_was_not_committed_is_not_counted() -> None:
+    """Nor is its run told to have begun: that is its owner's to tell."""
+    house = House()
+    story, rival = unbegun(house), Story().starts()
+    await house.watch()
+    house.journal.put(USER, RUN, rival.records[1])
+    with pytest.raises(Demoted):
+        await house.notifier.append(story.history, beginning(story))
+    assert house.log.names == ["append_in_doubt"]
 
 
 def _plain(event: Event) -> dict[str, Any]:

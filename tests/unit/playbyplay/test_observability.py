@@ -1,96 +1,30 @@
-"""The log: one JSON object a line, names of the catalogue only."""
+"""The catalogue: what is logged, and what is counted from it."""
 
-import io
-import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 import agent_runner
+import auditor
 import connect
+import local
 import message
 import playbyplay
-from playbyplay import observability
-from playbyplay.observability import EVENT_NAMES, METRICS, Dimensions, JsonLog, samples
-from tests.fakes.clock import FakeClock
+import watchdog
+from playbyplay.observability import (
+    COUNTED_ONLY,
+    EVENT_NAMES,
+    EVENTS,
+    METRICS,
+    OTHER,
+    Dimensions,
+    combinations,
+    samples,
+)
 
-
-def logged(name: str, **fields: str | float | bool | None) -> str:
-    stream = io.StringIO()
-    JsonLog(FakeClock(1_750_000_000_123), stream).event(name, **fields)
-    return stream.getvalue()
-
-
-def test_an_event_is_one_line_of_json() -> None:
-    """With the time and the name first, and what is not known left out."""
-    line = logged("run_acquired", run_id="r", epoch=2, attempts=1, reason=None)
-    assert line.endswith("\n")
-    assert line.count("\n") == 1
-    assert json.loads(line) == {
-        "time": 1_750_000_000_123,
-        "event": "run_acquired",
-        "run_id": "r",
-        "epoch": 2,
-        "attempts": 1,
-    }
-
-
-@pytest.mark.parametrize("hostile", ["a\nb", '"}\n{"event":"server_stopped"}', "\u2028\x1b[31m", "\ud800", "é😀"])
-def test_a_hostile_value_makes_no_second_line(hostile: str) -> None:
-    """Whatever a reason holds, the line is plain ASCII and reads back."""
-    line = logged("job_dropped", reason=hostile)
-    assert line.isascii()
-    assert line.count("\n") == 1
-    assert json.loads(line)["reason"] == hostile
-
-
-def test_a_name_outside_the_catalogue_is_refused() -> None:
-    """Nothing is written."""
-    stream = io.StringIO()
-    with pytest.raises(ValueError, match="catalogue"):
-        JsonLog(FakeClock(), stream).event("something_happened")
-    assert stream.getvalue() == ""
-
-
-def test_the_log_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """Unless told otherwise."""
-    JsonLog(FakeClock()).event("server_started")
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert json.loads(captured.err)["event"] == "server_started"
-    assert sys.stderr is not None
-
-
-def test_every_name_is_explained() -> None:
-    """The catalogue in the module's text is the one that is checked."""
-    explained = re.findall(r"^([a-z]+(?:_[a-z]+)+) {2,}", observability.__doc__ or "", re.MULTILINE)
-    assert set(explained) == EVENT_NAMES
-    assert len(explained) == len(EVENT_NAMES)
-
-
-def test_every_event_the_product_logs_is_in_the_catalogue() -> None:
-    """A name that is not would be found out only when something goes wrong."""
-    used: set[str] = set()
-    for package in (playbyplay, agent_runner, connect, message):
-        for path in Path(package.__path__[0]).rglob("*.py"):
-            used |= set(re.findall(r"\.event\(\s*\"([a-z_]+)\"", path.read_text()))
-    assert used
-    assert used <= EVENT_NAMES
-
-
-class _FullDisk(io.StringIO):
-    def write(self, _text: str) -> int:
-        raise OSError(28, "No space left on device")
-
-
-def test_a_full_disk_costs_a_line_and_nothing_else() -> None:
-    """A log that cannot be written raises nothing: a run must not end for it."""
-    JsonLog(FakeClock(), _FullDisk()).event("run_settled", run_id="r", status="completed")
-    closed = io.StringIO()
-    closed.close()
-    JsonLog(FakeClock(), closed).event("run_settled", run_id="r", status="completed")
+_PRICE = 0.30  # dollars a month for each of the first 10,000: https://aws.amazon.com/cloudwatch/pricing/
+_BUDGET = 20
 
 
 def values(name: str, **fields: str | float | bool | None) -> dict[str, tuple[float, Dimensions]]:
@@ -98,27 +32,62 @@ def values(name: str, **fields: str | float | bool | None) -> dict[str, tuple[fl
     return {sample.metric.name: (sample.value, sample.dimensions) for sample in samples(name, fields)}
 
 
-def test_every_metric_is_explained() -> None:
-    """The catalogue in the module's text is the one that is counted; names are counted once."""
-    explained = re.findall(r"^([A-Z][A-Za-z]+) {2,}", observability.__doc__ or "", re.MULTILINE)
-    assert explained == [metric.name for metric in METRICS]
-    assert len(set(explained)) == len(explained)
+def test_names_stand_once() -> None:
+    """Of events and of metrics; each says what it means."""
+    assert len(EVENT_NAMES) == len(EVENTS)
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+    assert all(entry.meaning for entry in (*EVENTS, *METRICS))
 
 
-def test_metrics_are_counted_from_events_of_the_catalogue() -> None:
-    """By fields the catalogue names, and never by an id."""
+def test_the_product_logs_what_the_catalogue_lists() -> None:
+    """No name that is not there, which would be found out only when something goes wrong; and none is left unused."""
+    used: set[str] = set()
+    for package in (playbyplay, agent_runner, auditor, connect, local, message, watchdog):
+        for path in Path(package.__path__[0]).rglob("*.py"):
+            used |= set(re.findall(r"\.event,?\(?\s*\"([a-z_]+)\"", path.read_text()))
+    assert used == EVENT_NAMES
+
+
+def test_metrics_are_counted_from_fields_of_the_catalogue() -> None:
+    """And never by an id."""
+    fields = {event.name: set(event.fields.split()) for event in EVENTS}
     for metric in METRICS:
-        (line,) = re.findall(rf"^{metric.event} .*$", observability.__doc__ or "", re.MULTILINE)
-        for field in filter(None, (metric.value, metric.by)):
-            assert re.search(rf"\b{field}\b", line), metric.name
+        assert {metric.value, metric.by} - {""} <= fields[metric.event], metric.name
         assert "id" not in f"{metric.dimension} {metric.by}".replace("_", " ").split()
-        assert bool(metric.dimension) == bool(metric.by)
+        assert bool(metric.dimension) == bool(metric.by) == bool(metric.values)
+        assert set((metric.rename or {}).values()) <= set(metric.values)
+
+
+def test_no_event_has_a_field_for_what_somebody_said() -> None:
+    """Nor for a key."""
+    named = {field for event in EVENTS for field in event.fields.split()}
+    assert not named & {"content", "text", "message", "arguments", "answer", "ticket", "token", "key", "user"}
+
+
+def test_a_month_of_all_metrics_is_cheap() -> None:
+    """Every combination of values is paid for, those that are told as `other` too."""
+    assert sum(len(combinations(metric)) for metric in METRICS) * _PRICE < _BUDGET
+
+
+def test_what_is_only_counted_is_counted() -> None:
+    """An event without a line and without a metric would be for nothing."""
+    assert {metric.event for metric in METRICS} >= COUNTED_ONLY
 
 
 def test_an_accepted_message_counts_once() -> None:
     """A repeat of it does not."""
-    assert values("message_accepted", run_id="r", duplicate=False, position=0) == {"MessageAccepted": (1, ())}
-    assert values("message_accepted", run_id="r", duplicate=True, position=0) == {}
+    assert values("message_accepted", run_id="r", duplicate=False, position=0, elapsed_ms=7) == {
+        "MessageAccepted": (1, ()),
+        "TimeToAccepted": (7, ()),
+    }
+    assert values("message_accepted", run_id="r", duplicate=True, position=0, elapsed_ms=7) == {}
+
+
+@pytest.mark.parametrize("text", ["same", "new"])
+def test_a_message_into_a_running_turn_counts_as_resent(text: str) -> None:
+    """By whether it says the same again."""
+    assert values("message_accepted", resent=text)["ResentWhileRunning"] == (1, (("text", text),))
+    assert "ResentWhileRunning" not in values("message_accepted", resent=None)
 
 
 def test_a_settled_run_counts_by_its_outcome_and_its_time() -> None:
@@ -131,6 +100,25 @@ def test_a_settled_run_counts_by_its_outcome_and_its_time() -> None:
     assert "TimeToTerminal" not in values("run_settled", run_id="r", status="failed")
 
 
+@pytest.mark.parametrize(
+    ("code", "metric"), [("attempts_exhausted", "AttemptsExhausted"), ("model_unavailable", "ModelUnavailable")]
+)
+def test_some_ends_count_by_themselves(code: str, metric: str) -> None:
+    """Those that an alarm waits for."""
+    assert values("run_settled", status="failed", code=code)[metric] == (1, ())
+    assert metric not in values("run_settled", status="failed", code="internal")
+
+
+def test_a_run_begins_and_is_seen() -> None:
+    """Nobody saw what no connection took."""
+    assert values("run_began", run_id="r", after_ms=40, visible_ms=60) == {
+        "AgentStarted": (1, ()),
+        "TimeToAgentStarted": (40, ()),
+        "TimeToFirstVisible": (60, ()),
+    }
+    assert "TimeToFirstVisible" not in values("run_began", run_id="r", after_ms=40, visible_ms=None)
+
+
 def test_only_a_second_owner_is_a_take_over() -> None:
     """The first epoch is everyday life."""
     assert values("run_acquired", run_id="r", epoch=1, attempts=1) == {}
@@ -139,19 +127,23 @@ def test_only_a_second_owner_is_a_take_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "metric", "field"),
+    ("event", "field", "found", "counted"),
     [
-        ("post_failed", "PostFailed", "reason"),
-        ("frame_rejected", "FrameRejected", "code"),
-        ("run_retried", "RunRetried", "reason"),
-        ("job_dropped", "JobDropped", "reason"),
-        ("aws_failed", "AwsFailed", "code"),
+        ("post_failed", "reason", "slow", "slow"),
+        ("post_failed", "reason", "forbidden", OTHER),
+        ("post_failed", "reason", None, OTHER),
+        ("job_dropped", "reason", "closed", "needless"),
+        ("job_dropped", "reason", "malformed", "poison"),
+        ("dead_letter", "finding", "sent", "helped"),
+        ("dead_letter", "finding", "held", "needless"),
+        ("dead_letter", "finding", "unknown", "poison"),
+        ("dead_letter", "finding", "unreadable", "unreadable"),
     ],
 )
-def test_troubles_count_by_their_kind(event: str, metric: str, field: str) -> None:
-    """A kind that is not known is a kind too: no dimension is ever empty."""
-    assert values(event, **{field: "slow", "run_id": "r"}) == {metric: (1, ((field, "slow"),))}
-    assert values(event, **{field: ""}) == values(event) == {metric: (1, ((field, "none"),))}
+def test_troubles_count_by_their_kind(event: str, field: str, found: str | None, counted: str) -> None:
+    """Of few kinds: what is not listed is told as one, and no dimension is ever empty."""
+    ((value, dimensions),) = values(event, **{field: found}, run_id="r").values()
+    assert (value, dimensions) == (1, ((field, counted),))
 
 
 @pytest.mark.parametrize(("event", "metric"), [("frame_crashed", "FrameCrashed"), ("run_crashed", "RunCrashed")])
@@ -159,3 +151,8 @@ def test_crashes_count(event: str, metric: str) -> None:
     """Each one, whatever its fields; an event without a metric counts nothing."""
     assert values(event, error="KeyError") == values(event) == {metric: (1, ())}
     assert values("server_started") == {}
+
+
+def test_a_clock_that_was_set_back_makes_no_time_negative() -> None:
+    """Nothing took less than no time."""
+    assert values("run_settled", status="completed", elapsed_ms=-5)["TimeToTerminal"] == (0, ())

@@ -4,10 +4,11 @@ import pytest
 
 from playbyplay.domain.journal import FenceEntry, Record
 from playbyplay.domain.thread import Run
+from playbyplay.domain.timing import timestamp
 from playbyplay.errors import Demoted, RunError, StoreUnavailable
 from playbyplay.ports import Job
 from tests.fakes.faults import fail_before
-from tests.histories import Story, call, types
+from tests.histories import TIME_MS, Story, call, types
 from tests.house import House
 
 CANCELLED = RunError("cancelled", "The run was cancelled.")
@@ -96,26 +97,44 @@ async def test_an_ending_that_comes_second_demotes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("story", "status"),
+    ("story", "status", "code"),
     [
-        (Story().starts().answers().completes(), "completed"),
-        (Story().starts().fails(), "failed"),
-        (Story().starts().fails("cancelled"), "cancelled"),
+        (Story().starts().answers().completes(), "completed", None),
+        (Story().starts().fails(), "failed", "internal"),
+        (Story().starts().fails("attempts_exhausted"), "failed", "attempts_exhausted"),
+        (Story().starts().fails("cancelled"), "cancelled", "cancelled"),
     ],
-    ids=["completed", "failed", "cancelled"],
+    ids=["completed", "failed", "exhausted", "cancelled"],
 )
-async def test_settling_notes_what_the_journal_says(story: Story, status: str) -> None:
-    """As often as anyone looks; the first time the log tells how long it took, and then no more."""
+async def test_settling_notes_what_the_journal_says(story: Story, status: str, code: str | None) -> None:
+    """As often as anyone looks; the first time the log tells how it ended and how long it took, and then no more."""
     house = House()
     story = Story.again(story)
     run = await told(house, story)
-    house.clock.advance(2)
     for _ in range(2):
         await house.settlement.settle(run, story.history)
         assert house.run(run.run_id).status == status
     assert house.log.of("run_settled") == [
-        {"run_id": run.run_id, "status": status, "events": story.history.state.last_seq, "elapsed_ms": 2_000}
+        {
+            "run_id": run.run_id,
+            "status": status,
+            "code": code,
+            "events": story.history.state.last_seq,
+            "elapsed_ms": TIME_MS - run.created_ms,
+        }
     ]
+
+
+async def test_an_end_that_is_noted_late_took_no_longer() -> None:
+    """Its users had it when it was written; whoever wrote it fell before the note."""
+    house = House()
+    run = await house.say()
+    end_ms = run.created_ms + 1_500
+    story = Story(run_id=run.run_id).starts()
+    story.add(story.event("error", code="internal", message="No.", retryable=True, timestamp=timestamp(end_ms)))
+    house.clock.advance(90)
+    await house.settlement.settle(run, story.history)
+    assert [fields["elapsed_ms"] for fields in house.log.of("run_settled")] == [1_500]
 
 
 async def test_settling_a_turn_sends_the_next() -> None:

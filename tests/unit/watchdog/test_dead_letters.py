@@ -21,7 +21,7 @@ async def come_again(house: House, *bodies: str) -> list[str]:
             "messageId": f"m{number}",
             "receiptHandle": f"h{number}",
             "body": body,
-            "attributes": {"ApproximateReceiveCount": "1"},
+            "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1750000000000"},
             "eventSource": "aws:sqs",
         }
         for number, body in enumerate(bodies)

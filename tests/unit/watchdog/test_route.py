@@ -18,7 +18,7 @@ SCHEDULED = {"version": "0", "detail-type": "Scheduled Event", "source": "aws.ev
 
 def route(house: House) -> Route:
     kennel = Kennel(house)
-    return Route(sweep=kennel.sweep, dead_letters=kennel.dead_letters)
+    return Route(sweep=kennel.sweep, dead_letters=kennel.dead_letters, log=house.log)
 
 
 async def test_the_schedule_asks_for_a_sweep() -> None:
@@ -43,7 +43,7 @@ async def test_a_batch_of_the_queue_is_looked_at() -> None:
             "messageId": run.user,
             "receiptHandle": "handle",
             "body": job_body(job_of(run)),
-            "attributes": {"ApproximateReceiveCount": "1"},
+            "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1750000000000"},
         }
         for run in runs
     ]
@@ -62,6 +62,7 @@ async def test_what_goes_wrong_is_told_by_its_type_alone(event: dict[str, object
         await route(house)(event)
     assert str(crash.value) in {"StoreUnavailable", "ValidationError"}
     assert "secret-word" not in "".join(traceback.format_exception(crash.value))
+    assert house.log.of("sweep_failed") == [{"error": str(crash.value)}]
 
 
 async def test_a_sweep_begins_with_a_note_of_how_far_the_runners_are_behind() -> None:

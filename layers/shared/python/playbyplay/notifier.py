@@ -53,8 +53,11 @@ class Notifier:
         self._log = log
         self._timing = timing
 
-    async def append(self, history: History, entries: Sequence[Entry]) -> None:
+    async def append(self, history: History, entries: Sequence[Entry]) -> int | None:
         """Append one record, take it into the history, and post its events to all subscribers.
+
+        Returns:
+            When the first of them took its first event, milliseconds since the epoch; None where none did.
 
         Raises:
             Demoted: another owner wrote this slot; nothing was posted.
@@ -65,7 +68,11 @@ class Notifier:
         await self._commit(history, record)
         history.extend(record)
         if record.frames:
-            await self._fan_out(history.user, history.run_id, record.frames, record.last_seq)
+            self._log.event("events_appended", events=len(record.frames))
+            taken = await self._fan_out(history.user, history.run_id, record.frames, record.last_seq)
+            self._log.event("events_posted", posts=len(taken))
+            return min(taken, default=None)
+        return None
 
     async def tell(self, user: str, run_id: str, frame: Frame, *, last_seq: int) -> None:
         """Post a frame that is no event (a heartbeat, a delta) to all subscribers."""
@@ -136,28 +143,29 @@ class Notifier:
 
     async def _fan_out(
         self, user: str, run_id: str, frames: Sequence[str], last_seq: int, *, but: str | None = None
-    ) -> None:
-        """Post in parallel across connections, serial within one."""
+    ) -> list[int]:
+        """Post in parallel across connections, serial within one; return when they took each frame, in milliseconds."""
         try:
             subscribers = await self._connections.subscribers(user)
         except (OutcomeUnknown, StoreUnavailable):
             self._log.event("post_failed", run_id=run_id, reason="subscribers")
-            return
+            return []
         wanted = [one for one in subscribers if not one.lagging and one.connection_id != but]
         post = self._post_twice if but is None else self._post_promptly
         posts = [self._serve(post, one, run_id, frames, last_seq) for one in wanted]
         if len(posts) == 1:
-            await posts[0]
-        elif posts:
-            await asyncio.gather(*posts)
+            return await posts[0]
+        return [when_ms for taken in await asyncio.gather(*posts) for when_ms in taken]
 
     async def _serve(
         self, post: _Post, subscriber: Subscriber, run_id: str, frames: Sequence[str], last_seq: int
-    ) -> None:
+    ) -> list[int]:
         connection_id = subscriber.connection_id
+        taken: list[int] = []
         try:
             for text in frames:
                 await post(connection_id, text)
+                taken.append(self._clock.now_ms())
         except ConnectionGone:
             self._log.event("post_failed", run_id=run_id, reason="gone")
             if self._clock.now_ms() - subscriber.opened_ms >= self._timing.gone_grace_s * 1000:
@@ -168,6 +176,7 @@ class Notifier:
             with contextlib.suppress(OutcomeUnknown, StoreUnavailable):  # the next post finds it slow again
                 await self._connections.mark_lagging(connection_id, lagging=True)
             await self._hint(connection_id, Lagging(run_id=run_id, last_seq=last_seq))
+        return taken
 
     async def _hint(self, connection_id: str, frame: Frame) -> None:
         try:

@@ -149,6 +149,15 @@ class WatchdogSettings(Environment):
     callback_url: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditorSettings(Environment):
+    """The auditor."""
+
+    runs_table: str
+    journal_table: str
+    connections_table: str
+
+
 def _value(name: str, kind: object, text: str) -> str | int:
     if kind is int:
         if not re.fullmatch(r"[1-9][0-9]{0,8}", text, re.ASCII):

@@ -8,9 +8,11 @@ from dataclasses import replace
 from playbyplay.domain.ending import answer_of, completed, failed, fence
 from playbyplay.domain.journal import Entry, History
 from playbyplay.domain.thread import Run
+from playbyplay.domain.timing import milliseconds
 from playbyplay.errors import OutcomeUnknown, RunError, StoreUnavailable
 from playbyplay.notifier import Notifier
 from playbyplay.ports import Clock, Job, Log, RunQueue, RunStore
+from playbyplay.protocol.events import ErrorEvent
 
 
 class Settlement:
@@ -45,8 +47,9 @@ class Settlement:
             StoreUnavailable: the store did not take the record.
         """
         if answer_of(history) is not None:
-            return await self.finish(history)
-        return await self._notifier.append(history, failed(history, error, self._clock.now_ms()))
+            await self.finish(history)
+        else:
+            await self._notifier.append(history, failed(history, error, self._clock.now_ms()))
 
     async def finish(self, history: History) -> None:
         """End an owned run with the answer its last checkpoint holds.
@@ -66,12 +69,14 @@ class Settlement:
         try:
             settled = await self._runs.settle(run, status)
             if settled.changed:
+                end = history.events[-1]
                 self._log.event(
                     "run_settled",
                     run_id=run.run_id,
                     status=status,
+                    code=end.code if isinstance(end, ErrorEvent) else None,
                     events=history.state.last_seq,
-                    elapsed_ms=self._clock.now_ms() - run.created_ms,
+                    elapsed_ms=milliseconds(end.timestamp) - run.created_ms,  # it may be noted long after
                 )
             await self._send(run, settled.head)
         except (OutcomeUnknown, StoreUnavailable):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_runner.registry import Registry
 from playbyplay.domain.timing import CLOUD, ONE_MACHINE, Timing, milliseconds, timestamp
 from playbyplay.protocol.base import TIMESTAMP_PATTERN
 from tests.properties import PROPERTY
@@ -49,6 +50,19 @@ def test_who_lets_go_has_the_time_to(timing: Timing) -> None:
     """It may notice a quarter of a heartbeat late; then an append in doubt may still be settled."""
     assert timing.let_go_s - timing.heartbeat_s / 4 >= timing.store_s
     assert timing.no_new_step_s > timing.let_go_s + timing.heartbeat_s / 4
+
+
+@pytest.mark.parametrize(("timing", "seen_s", "recovery_s"), [(CLOUD, 70, 180), (ONE_MACHINE, 12, 5)])
+def test_an_absence_is_seen_in_time(timing: Timing, seen_s: float, recovery_s: float) -> None:
+    """A message that nobody begins is told of at the next look; what recovers as promised is not missed."""
+    assert timing.start_s + timing.audit_s <= seen_s
+    assert timing.recovery_s == recovery_s
+
+
+def test_no_tool_takes_so_long_that_its_end_is_missed() -> None:
+    """The auditor would miss it while it is at work."""
+    tools = [tool for agent in Registry.discover()._agents.values() for tool in agent.tools]
+    assert 0 < max(tool.timeout_s for tool in tools) < min(CLOUD.call_s, ONE_MACHINE.call_s)
 
 
 @pytest.mark.parametrize(("timing", "silence_s", "recovery_s"), [(CLOUD, 15, 75), (ONE_MACHINE, 1, 4)])

@@ -31,6 +31,15 @@ class Timing:
         backlog_s: how long the oldest job may wait before new messages are refused.
         delta_s: the time streamed text is gathered for one frame.
         max_attempts: acquisitions in a row that append no public event.
+        audit_s: how often the auditor looks.
+        start_s: how long after it is its turn it misses a run's beginning.
+        call_s: how long after its last step it misses the end of a call; longer than any tool here, or an answer of
+            the model to a sub-agent, may take.
+        silence_s: how long a run may tell nothing, whoever holds it, until it misses the end; longer than a call.
+        recovery_s: how long a run may be silent that nobody holds, or open past its deadline, until it misses the end.
+        receipt_s: how long after an event it misses the receipts of a client that gives any.
+        away_s: how long after their last connection it misses a user with an open run.
+        journal_s: how long a record is kept at the least: what is not whole after that, has expired.
     """
 
     lease_s: float
@@ -52,6 +61,14 @@ class Timing:
     backlog_s: float = 600.0
     delta_s: float = 0.05
     max_attempts: int = 4
+    audit_s: float = 60.0
+    start_s: float = 10.0
+    call_s: float = 600.0
+    silence_s: float = 900.0
+    recovery_s: float = 180.0
+    receipt_s: float = 30.0
+    away_s: float = 10.0
+    journal_s: float = 30 * 86_400.0
 
 
 CLOUD = Timing(
@@ -69,6 +86,9 @@ ONE_MACHINE = Timing(
     check_again_s=2,
     sweep_s=0.5,
     backlog_s=60,
+    audit_s=2,
+    recovery_s=5,
+    receipt_s=5,
 )
 
 

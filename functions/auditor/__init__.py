@@ -1,0 +1,1 @@
+"""Each minute: what ought to be there and is not, seen from outside."""
