@@ -31,6 +31,10 @@ _EVENT_SOURCE: Final = {
     "a letter comes again until it is no longer kept.",
 }
 _CLOCK: Final = {"Serverless-EventBusDLQ": "A sweep that did not start is made good by the next, a minute later."}
+_SUBSCRIBERS: Final = {
+    "Serverless-SNSRedrivePolicy": "An alarm that could not be delivered stands in CloudWatch all the same; a queue of "
+    "such messages would be one more thing to look at.",
+}
 _POOL: Final = {
     "AwsSolutions-COG2": "A second factor is the operator's choice: the context can name a provider that asks for one.",
     "AwsSolutions-COG8": "The plus plan is paid for each user; what it adds is not leaned on.",
@@ -67,18 +71,15 @@ def acknowledge(stack: PlaybyplayStack) -> None:
     """Say why each finding stays."""
     for function in stack.functions.all().values():
         _stays(function, _FUNCTION)
-    for name, methods in {"Message": ("POST", "DELETE"), "Runner": ("POST",), "Watchdog": ("POST", "DELETE")}.items():
-        api = _logical_id(stack, stack.socket.api)
-        for method in methods:
-            place = f"<AWS::Region>:<AWS::AccountId>:<{api}>/{STAGE}/{method}/@connections/*"
-            found = f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:execute-api:{place}]"
-            _stays(stack.functions.node.find_child(f"{name}Policy"), {found: _POSTS})
+    _acknowledge_posts(stack)
     for route in ("$disconnect-Route", "$default-Route"):
         _stays(stack.socket.api.node.find_child(route), _SOCKET_ROUTE)
     _stays(stack.queue.dead, _DEAD_LETTERS)
-    for source in ("Jobs", "DeadLetters"):
-        _stays(stack.node.find_child(source), _EVENT_SOURCE)
-    _stays(stack.node.find_child("EachMinute"), _CLOCK)
+    callers = {"Jobs": _EVENT_SOURCE, "DeadLetters": _EVENT_SOURCE, "EachMinute": _CLOCK, "EachAudit": _CLOCK}
+    for name, why in callers.items():
+        _stays(stack.node.find_child(name), why)
+    for subscriber in stack.monitoring.told.subscriptions:
+        _stays(subscriber, _SUBSCRIBERS)
     _stays(stack.web.files, _FILES)
     _stays(stack.web.distribution, _DISTRIBUTION)
     if stack.identity:
@@ -88,6 +89,15 @@ def acknowledge(stack: PlaybyplayStack) -> None:
             _stays(child, _LOG_WRITER)
         if child.node.id.startswith(_DEPLOYER):
             _stays(child, dict.fromkeys([*_FILLER, *_buckets(stack)], _FILLS))
+
+
+def _acknowledge_posts(stack: PlaybyplayStack) -> None:
+    api = _logical_id(stack, stack.socket.api)
+    for name, methods in {"Message": ("POST", "DELETE"), "Runner": ("POST",), "Watchdog": ("POST", "DELETE")}.items():
+        for method in methods:
+            place = f"<AWS::Region>:<AWS::AccountId>:<{api}>/{STAGE}/{method}/@connections/*"
+            found = f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:execute-api:{place}]"
+            _stays(stack.functions.node.find_child(f"{name}Policy"), {found: _POSTS})
 
 
 def _buckets(stack: PlaybyplayStack) -> list[str]:

@@ -14,6 +14,7 @@ _CLI = ("acknowledged-issue-numbers", "cli-telemetry", "notices")  # what the CD
 # https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-assign-domain-prefix.html
 _RESERVED = ("aws", "amazon", "cognito")
 _SECRET = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
+_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]+\.[^\s@]+")
 _PREFIX = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -52,6 +53,9 @@ class Context:
             can keep every runner at work.
         messages_per_minute: how many messages of one user are accepted.
         keep_data: whether runs and journal outlive the stack.
+        alarm_email: who is written to when an alarm rings; has to confirm it once.
+        alarm_url: what is called over https then.
+        runbooks: the https address below which the repository's files are, for the links in alarms.
         account_logs: whether the stack gives API Gateway its account-wide right to write logs.
     """
 
@@ -79,6 +83,9 @@ class Context:
     open_runs: int = 16
     messages_per_minute: int = 100
     keep_data: bool = True
+    alarm_email: str = ""
+    alarm_url: str = ""
+    runbooks: str = ""
     account_logs: bool = True
 
     @classmethod
@@ -118,6 +125,16 @@ class Context:
         if self.model_secret and not _SECRET.fullmatch(self.model_secret):
             raise BadContext("model_secret takes the name of a secret, not its ARN.")
         self._check_sign_in()
+        self._check_alarms()
+
+    def _check_alarms(self) -> None:
+        if self.alarm_email and not _EMAIL.fullmatch(self.alarm_email):
+            raise BadContext("alarm_email takes one e-mail address.")
+        for name in ("alarm_url", "runbooks"):
+            if getattr(self, name):
+                _url(name, getattr(self, name))
+                if not getattr(self, name).startswith("https:"):
+                    raise BadContext(f"{name} takes https addresses only.")
 
     def _check_sign_in(self) -> None:
         if self.issuer and not self.audience:

@@ -1,4 +1,4 @@
-"""The six functions: their code, their layers, their environments, their roles, their logs."""
+"""The seven functions: their code, their layers, their environments, their roles, their logs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from constructs import Construct
 from infra import assets
 from infra.grants import Grants
 from playbyplay.settings import (
+    AuditorSettings,
     AuthorizerSettings,
     ConnectSettings,
     Environment,
@@ -32,7 +33,7 @@ from playbyplay.settings import (
 RUNNER_S = 900  # Lambda's longest
 _SHORT_S = 10  # a handshake or a ticket: two or three calls of at most 3 s
 _FRAME_S = 25  # an accept reads back what it does not know for 5 s at most; API Gateway waits for 29 s
-_SWEEP_S = 55  # the next one begins after 60
+_SWEEP_S = 55  # of the watchdog and of the auditor: the next one begins after 60
 # Lambda gives processor by memory, a whole one at 1,769 MB: these are for imports and TLS, not for what is held.
 _SMALL_MB = 512
 _RUNNER_MB = 1024  # openai's import alone takes three times as long at 512; half a processor is enough while it waits
@@ -48,6 +49,7 @@ class Settings:
     message: MessageSettings
     runner: RunnerSettings
     watchdog: WatchdogSettings
+    auditor: AuditorSettings
 
 
 class Functions(Construct):
@@ -96,6 +98,9 @@ class Functions(Construct):
         self.watchdog = self._function(
             "Watchdog", "watchdog.handler", settings.watchdog, grants.watchdog(), timeout_s=_SWEEP_S
         )
+        self.auditor = self._function(
+            "Auditor", "auditor.handler", settings.auditor, grants.auditor(), timeout_s=_SWEEP_S
+        )
 
     def all(self) -> Mapping[str, Function]:
         """Return the functions by name."""
@@ -106,6 +111,7 @@ class Functions(Construct):
             "message": self.message,
             "agent_runner": self.runner,
             "watchdog": self.watchdog,
+            "auditor": self.auditor,
         }
 
     def _layer(self, name: str, code: Code) -> LayerVersion:

@@ -14,7 +14,14 @@ from aws_cdk.aws_sqs import Queue
 from infra.gateway import SocketApi
 from infra.queue import JobQueue
 from infra.storage import Storage
-from playbyplay.adapters.tables import BACKLOG, ENDING_SESSIONS, OPEN_BY_AGE, OPEN_BY_NEXT_CHECK, ticket_key
+from playbyplay.adapters.tables import (
+    BACKLOG,
+    ENDING_SESSIONS,
+    OPEN_BY_AGE,
+    OPEN_BY_NEXT_CHECK,
+    RUNS_BY_END,
+    ticket_key,
+)
 
 _TELL = ("GetItem", "UpdateItem", "DeleteItem", "Query")  # a fan-out reads, marks and forgets connections
 
@@ -37,8 +44,8 @@ class Grants:
         return [self._under(ticket_key("*"), "UpdateItem")]
 
     def connect(self) -> list[PolicyStatement]:
-        """Keep and forget connections."""
-        return [_items(self.storage.connections.table_arn, "GetItem", "PutItem", "DeleteItem", "Query")]
+        """Keep and forget connections, and note when one left."""
+        return [_items(self.storage.connections.table_arn, *_TELL, "PutItem")]
 
     def ticket(self) -> list[PolicyStatement]:
         """Keep tickets."""
@@ -78,6 +85,15 @@ class Grants:
             _messages(self.queue.jobs, "SendMessage"),
             _messages(self.queue.dead, *_CONSUME),
             *self._posts("POST", "DELETE"),
+        ]
+
+    def auditor(self) -> list[PolicyStatement]:
+        """Read runs, journals and connections; whoever audits changes nothing and tells nobody."""
+        return [
+            _items(self._runs, "GetItem", "BatchGetItem", "Query"),
+            *(_items(f"{self._runs}/index/{one}", "Query") for one in (OPEN_BY_AGE, OPEN_BY_NEXT_CHECK, RUNS_BY_END)),
+            _items(self.storage.journal.table_arn, "Query"),
+            _items(self.storage.connections.table_arn, "GetItem", "Query"),
         ]
 
     @property

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from infra.local_cloud import ROOT, CloudFailed, MiniStack
+from infra.local_cloud_metrics import forwarding
 from infra.local_cloud_stack import Deployment, deploy
 
 PORT = 4566  # MiniStack's usual one
@@ -34,10 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             with MiniStack(Path(folder), options.port) as cloud:
                 _say("The local cloud is up. Deploying the stack; this takes about a minute.")
                 deployed = deploy(cloud)
-                asyncio.run(deployed.warm())
-                _tell(deployed)
-                stopped.wait()
-                _say("\nEnding.")
+                with forwarding(cloud):
+                    asyncio.run(deployed.warm())
+                    _tell(deployed)
+                    stopped.wait()
+                    _say("\nEnding.")
         except CloudFailed as failure:
             sys.stderr.write(f"{failure}\n")
             return 1
@@ -62,7 +64,8 @@ A ticket, for any other client; it opens {deployed.socket_url}?ticket=... once, 
   curl -X POST {bearer} '{deployed.ticket_url}'
 
 Look inside with any AWS tool: AWS_ENDPOINT_URL={deployed.cloud.url} AWS_ACCESS_KEY_ID=test \\
-  AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1. What the functions say: {deployed.cloud.log}
+  AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1. Metrics come and alarms ring, but for those on metric math.
+What the functions say: {deployed.cloud.log}
 
 Ctrl-C ends it; nothing stays."""
     )

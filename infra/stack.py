@@ -15,11 +15,12 @@ from infra.functions import Functions, Settings
 from infra.gateway import SocketApi, TicketApi
 from infra.grants import Grants
 from infra.identity import Identity, Provider, foreign
-from infra.monitoring import Monitoring
+from infra.monitoring.construct import Monitoring
 from infra.queue import JobQueue
 from infra.storage import Storage
 from infra.web import Web
 from playbyplay.settings import (
+    AuditorSettings,
     AuthorizerSettings,
     ConnectSettings,
     MessageSettings,
@@ -69,7 +70,7 @@ class PlaybyplayStack(Stack):
             self.web.publish(self._page_config(provider))
         if context.account_logs:
             self._let_gateways_log()
-        Monitoring(
+        self.monitoring = Monitoring(
             self,
             "Monitoring",
             functions=self.functions.all(),
@@ -77,6 +78,9 @@ class PlaybyplayStack(Stack):
             dead=self.queue.dead,
             api=self.socket.api,
             stage=self.socket.stage,
+            email=context.alarm_email,
+            url=context.alarm_url,
+            runbooks=context.runbooks,
         )
         self._tell()
 
@@ -142,6 +146,7 @@ class PlaybyplayStack(Stack):
                 queue_url=queue,
                 callback_url=callback,
             ),
+            auditor=AuditorSettings(runs_table=runs, journal_table=journal, connections_table=connections),
         )
 
     def _connect_them(self, provider: Provider) -> None:
@@ -175,9 +180,11 @@ class PlaybyplayStack(Stack):
         )
 
     def _schedule(self) -> None:
-        # No second try: the next minute is one.
-        sweep = LambdaFunction(self.functions.watchdog, retry_attempts=0, max_event_age=Duration.minutes(1))
-        Rule(self, "EachMinute", schedule=Schedule.rate(Duration.minutes(1)), targets=[sweep])
+        # A rule for each: who audits must not depend on what it audits.
+        for name, function in (("EachMinute", self.functions.watchdog), ("EachAudit", self.functions.auditor)):
+            # No second try: the next minute is one.
+            sweep = LambdaFunction(function, retry_attempts=0, max_event_age=Duration.minutes(1))
+            Rule(self, name, schedule=Schedule.rate(Duration.minutes(1)), targets=[sweep])
 
     def _let_gateways_log(self) -> None:
         """Give API Gateway the account-wide right to write logs; a socket's access log is refused without it."""

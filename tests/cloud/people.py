@@ -148,7 +148,17 @@ def full_name(deployed: Deployment, function: str) -> str:
 
 def sweep(deployed: Deployment) -> Frame:
     """Call the watchdog as the schedule does, and return what it found."""
-    answer = deployed.cloud.client("lambda").invoke(FunctionName=full_name(deployed, "Watchdog"), Payload=b"{}")
+    return call(deployed, "Watchdog")
+
+
+def audit(deployed: Deployment) -> Frame:
+    """Call the auditor as the schedule does, and return what it found."""
+    return call(deployed, "Auditor")
+
+
+def call(deployed: Deployment, function: str) -> Frame:
+    """Call a function without an event, and return its answer."""
+    answer = deployed.cloud.client("lambda").invoke(FunctionName=full_name(deployed, function), Payload=b"{}")
     told = answer["Payload"].read()
     assert "FunctionError" not in answer, told
     found: Frame = json.loads(told)

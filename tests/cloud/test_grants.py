@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.local_cloud_stack import Deployment
-from tests.cloud.people import Person, eventually, sweep, workers
+from tests.cloud.people import Person, audit, eventually, sweep, workers
 
 KEY = {"pk": {"S": "U#x#RUN#y"}, "sk": {"S": "0000000000"}}
 ITEM_KEY = {"pk": {"S": "U#x"}, "sk": {"S": "RUN#y"}}
@@ -65,6 +65,12 @@ FORBIDDEN: list[tuple[str, str, str, Callable[[Deployment], dict[str, Any]]]] = 
         lambda it: {"QueueUrl": it.outputs["DeadLetterQueueUrl"], "MessageBody": "x"},
     ),
     ("Watchdog", "sqs", "purge_queue", lambda it: {"QueueUrl": it.outputs["DeadLetterQueueUrl"]}),
+    ("Auditor", "dynamodb", "put_item", lambda it: runs(it, Item=ITEM_KEY)),
+    ("Auditor", "dynamodb", "update_item", lambda it: update(runs(it, Key=ITEM_KEY))),
+    ("Auditor", "dynamodb", "update_item", lambda it: update(journal_key(it))),
+    ("Auditor", "dynamodb", "delete_item", journal_key),
+    ("Auditor", "dynamodb", "scan", runs),
+    ("Auditor", "sqs", "send_message", lambda it: {"QueueUrl": it.outputs["QueueUrl"], "MessageBody": "x"}),
     ("Connect", "dynamodb", "get_item", lambda it: runs(it, Key=ITEM_KEY)),
     ("Connect", "dynamodb", "get_item", journal_key),
     ("Connect", "sqs", "send_message", lambda it: {"QueueUrl": it.outputs["QueueUrl"], "MessageBody": "x"}),
@@ -79,9 +85,10 @@ FORBIDDEN: list[tuple[str, str, str, Callable[[Deployment], dict[str, Any]]]] = 
 
 @pytest.fixture(scope="module")
 def keys(deployed: Deployment) -> dict[str, dict[str, str]]:
-    """The keys of every function; all have run, the watchdog at the latest now."""
+    """The keys of every function; all have run, the watchdog and the auditor at the latest now."""
     sweep(deployed)
-    functions = ("Runner", "Message", "Connect", "Authorizer", "Ticket", "Watchdog")
+    audit(deployed)
+    functions = ("Runner", "Message", "Connect", "Authorizer", "Ticket", "Watchdog", "Auditor")
     return {name: keys_of(deployed, name) for name in functions}
 
 

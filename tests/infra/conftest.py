@@ -4,12 +4,21 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.infra.synthesis import Stack, finish, start
 
-OWN = {"origins": "https://chat.example.org", "concurrency": "30", "reserved": "40", "rate": "300", "burst": "600"}
+OWN = {
+    "origins": "https://chat.example.org",
+    "concurrency": "30",
+    "reserved": "40",
+    "rate": "300",
+    "burst": "600",
+    "alarm_email": "on-call@example.org",
+    "runbooks": "https://git.example.org/playbyplay/blob/main/",
+}
 FOREIGN = {
     "issuer": "https://id.example.org/realm",
     "audience": "page",
@@ -23,6 +32,7 @@ FOREIGN = {
     "double_text": "reject",
     "open_runs": "9",
     "messages_per_minute": "30",
+    "alarm_url": "https://pager.example.org/playbyplay",
 }
 HOST = {
     "platform": "host",
@@ -81,3 +91,9 @@ def foreign(deployments: Deployments) -> Stack:
 def host(deployments: Deployments) -> Stack:
     """The deployment for a local cloud."""
     return deployments.host
+
+
+@pytest.fixture
+def alarms(own: Stack) -> dict[str, dict[str, Any]]:
+    """The alarms as they stand in the template, by name."""
+    return {path.removeprefix("Monitoring/"): alarm for path, alarm in own.of("AWS::CloudWatch::Alarm").items()}

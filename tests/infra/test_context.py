@@ -29,7 +29,7 @@ def test_the_cdks_own_values_are_left_alone() -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"platfrom": "host"}, "There is no context value platfrom; there are account_logs, audience, "),
+        ({"platfrom": "host"}, "There is no context value platfrom; there are account_logs, alarm_email, "),
         ({"platform": "azure"}, "platform takes aws or host."),
         ({"ticket_in_query": "yes"}, "ticket_in_query takes 0 or 1."),
         ({"keep_data": "true"}, "keep_data takes 0 or 1."),
@@ -67,6 +67,13 @@ def test_the_cdks_own_values_are_left_alone() -> None:
         ),
         ({"model_secret": "key-*"}, "model_secret takes the name of a secret, "),
         ({"login_prefix": "Chat"}, "login_prefix takes 1 to 63 of a-z, 0-9 and -, "),
+        ({"alarm_email": "on-call"}, "alarm_email takes one e-mail address."),
+        ({"alarm_email": "a@example.org b@example.org"}, "alarm_email takes one e-mail address."),
+        ({"alarm_email": "a@b@example.org"}, "alarm_email takes one e-mail address."),
+        ({"alarm_url": "pager.example.org"}, "alarm_url takes https addresses, "),
+        ({"alarm_url": "http://localhost:9000"}, "alarm_url takes https addresses only."),
+        ({"runbooks": "http://localhost/docs"}, "runbooks takes https addresses only."),
+        ({"runbooks": "https://git.example.org/?ref=main"}, "runbooks takes https addresses, "),
     ],
 )
 def test_a_wrong_value_is_told_in_one_sentence(values: dict[str, str], sentence: str) -> None:
@@ -86,6 +93,8 @@ def test_a_wrong_value_is_told_in_one_sentence(values: dict[str, str], sentence:
         {"reserved": "20"},
         {"login_prefix": "chat-2"},
         {"double_text": "interrupt", "open_runs": "1000", "messages_per_minute": "1"},
+        {"alarm_email": "on.call+chat@example.org", "alarm_url": "https://pager.example.org/key/enqueue"},
+        {"runbooks": "https://git.example.org/playbyplay/blob/main/"},
     ],
 )
 def test_these_are_fine(values: dict[str, str]) -> None:

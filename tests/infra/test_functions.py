@@ -8,6 +8,7 @@ import pytest
 
 from infra.assets import FUNCTIONS, SHARED
 from playbyplay.settings import (
+    AuditorSettings,
     AuthorizerSettings,
     ConnectSettings,
     Environment,
@@ -25,10 +26,11 @@ PACKAGES = {
     "Message": "message",
     "Runner": "agent_runner",
     "Watchdog": "watchdog",
+    "Auditor": "auditor",
 }
 HANDLERS = {name: f"{package}.handler.lambda_handler" for name, package in PACKAGES.items()}
 HANDLERS["Authorizer"] = "connect.authorizer.lambda_handler"
-LIMITS = {"Authorizer": 10, "Connect": 10, "Ticket": 10, "Message": 25, "Runner": 900, "Watchdog": 55}
+LIMITS = {"Authorizer": 10, "Connect": 10, "Ticket": 10, "Message": 25, "Runner": 900, "Watchdog": 55, "Auditor": 55}
 RUNS, JOURNAL, CONNECTIONS = "<Storage/Runs>", "<Storage/Journal>", "<Storage/Connections>"
 QUEUE, CALLBACK = "<Queue/Jobs>", "https://<Socket/Api>.execute-api.<AWS::Region>.<AWS::URLSuffix>/v1"
 PAGE = "https://<Web/Distribution.DomainName>"
@@ -46,6 +48,7 @@ SETTINGS: dict[str, Environment] = {
     "Message": MessageSettings(**FIVE),
     "Runner": RunnerSettings(**FIVE),
     "Watchdog": WatchdogSettings(**FIVE),
+    "Auditor": AuditorSettings(runs_table=RUNS, journal_table=JOURNAL, connections_table=CONNECTIONS),
 }
 
 

@@ -12,10 +12,11 @@ SECRET = "arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:sec
 TICKETS, NOTE = f"{RUNS}[TICKET#*]", f"{RUNS}[BACKLOG]"  # the table, and the only partitions of it
 TELLS = {"GetItem", "UpdateItem", "DeleteItem", "Query"}
 TAKES = {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"}
+READS = {f"dynamodb:{one}" for one in ("GetItem", "BatchGetItem", "Query")}
 
 EXPECTED: dict[str, dict[str, set[str]]] = {
     "Authorizer": {TICKETS: {"dynamodb:UpdateItem"}},
-    "Connect": {CONNECTIONS: {"dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:DeleteItem", "dynamodb:Query"}},
+    "Connect": {CONNECTIONS: {f"dynamodb:{one}" for one in TELLS | {"PutItem"}}},
     "Ticket": {TICKETS: {"dynamodb:PutItem"}},
     "Message": {
         RUNS: {f"dynamodb:{one}" for one in ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "Query")},
@@ -44,6 +45,14 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
         DEAD: {f"sqs:{one}" for one in TAKES},
         f"{STAGE}/POST/@connections/*": {"execute-api:ManageConnections"},
         f"{STAGE}/DELETE/@connections/*": {"execute-api:ManageConnections"},
+    },
+    "Auditor": {
+        RUNS: READS,
+        f"{RUNS}/index/open_by_age": {"dynamodb:Query"},
+        f"{RUNS}/index/open_by_next_check": {"dynamodb:Query"},
+        f"{RUNS}/index/runs_by_end": {"dynamodb:Query"},
+        JOURNAL: {"dynamodb:Query"},
+        CONNECTIONS: {"dynamodb:GetItem", "dynamodb:Query"},
     },
 }
 
@@ -90,6 +99,15 @@ def test_nobody_changes_what_the_journal_says(deployments: Deployments) -> None:
         named = [text for text in texts if JOURNAL in text or "'*'" in text]
         assert named
         assert not [text for text in named if "Update" in text or "Delete" in text]
+
+
+def test_the_auditor_reads_and_does_nothing_else(deployments: Deployments) -> None:
+    """Beside lines of its own log it can write nothing, send nothing, close nothing: it cannot do what it looks for."""
+    for stack in (deployments.own, deployments.foreign, deployments.host):
+        rights = _rights(stack, "Auditor")
+        assert rights.pop("<Functions/AuditorLog.Arn>") == {"logs:CreateLogStream", "logs:PutLogEvents"}
+        assert set().union(*rights.values()) == READS
+        assert not [resource for resource in rights if not resource.startswith((RUNS, JOURNAL, CONNECTIONS))]
 
 
 def _rights(stack: Stack, name: str) -> dict[str, set[str]]:

@@ -37,11 +37,12 @@ def test_the_indexes_are_the_adapters(own: Stack) -> None:
     runs = own.properties("Storage/Runs")
     assert _indexes(runs["LocalSecondaryIndexes"]) == {tables.OPEN_BY_AGE: (tables.PK, tables.OPEN_SINCE, "ALL")}
     assert _indexes(runs["GlobalSecondaryIndexes"]) == {
-        tables.OPEN_BY_NEXT_CHECK: (tables.OPEN_SHARD, tables.NEXT_CHECK, *tables.CHECK_SHOWS)
+        tables.OPEN_BY_NEXT_CHECK: (tables.OPEN_SHARD, tables.NEXT_CHECK, *tables.CHECK_SHOWS),
+        tables.RUNS_BY_END: (tables.ENDED_SHARD, tables.ENDED, "KEYS_ONLY"),
     }
     types = {one["AttributeName"]: one["AttributeType"] for one in runs["AttributeDefinitions"]}
-    strings = dict.fromkeys([tables.PK, tables.SK, tables.OPEN_SINCE, tables.OPEN_SHARD], "S")
-    assert types == {**strings, tables.NEXT_CHECK: "N"}
+    strings = dict.fromkeys([tables.PK, tables.SK, tables.OPEN_SINCE, tables.OPEN_SHARD, tables.ENDED_SHARD], "S")
+    assert types == {**strings, **dict.fromkeys([tables.NEXT_CHECK, tables.ENDED], "N")}
     assert "GlobalSecondaryIndexes" not in own.properties("Storage/Journal")
     assert "LocalSecondaryIndexes" not in own.properties("Storage/Journal")
 
@@ -53,7 +54,11 @@ def test_an_index_that_shows_something_else_has_another_name(own: Stack) -> None
         for table in own.of(TABLE).values()
         for name, shape in _indexes(table.get("GlobalSecondaryIndexes", [])).items()
     }
-    assert shown == {"open_by_next_check": ("status", "waits", "created_ms"), "ending_sessions": ("KEYS_ONLY",)}
+    assert shown == {
+        "open_by_next_check": ("status", "waits", "created_ms"),
+        "runs_by_end": ("KEYS_ONLY",),
+        "ending_sessions": ("KEYS_ONLY",),
+    }
 
 
 def test_the_index_of_connections_is_the_adapters(own: Stack) -> None:

@@ -1,0 +1,1 @@
+"""What is watched on AWS: alarms with their runbooks, the dashboard, and who is told."""

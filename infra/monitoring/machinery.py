@@ -1,0 +1,250 @@
+"""Alarms on what goes wrong behind the screen: functions, the queue, runners that fall, the model's service."""
+
+from typing import Final
+
+from infra.monitoring import names
+from infra.monitoring.alarm import AlarmRow, Ours, Theirs, filled, share
+
+_NONE_IS_GOOD = "A value is there only when something is counted; no value is no trouble."
+_QUEUE_SLEEPS = "SQS tells nothing of a queue that was not used for hours, and that is healthy."
+_IN_A_ROW = "One failure is survived and tried again; two of three minutes are no accident."
+_AT_LEAST_ONE = "One is one too many. Three minutes are looked at since the newest may not be there yet."
+_EACH_SWEEP = "The watchdog writes a value at each sweep. No value is no news, and WatchdogSilent rings for that."
+_DOORS = (names.AUTHORIZER, names.CONNECT, names.TICKET)
+
+MACHINERY: Final = (
+    AlarmRow(
+        name=names.DOOR_ERRORS,
+        question="Do people get in?",
+        happened="The functions that give tickets and open connections fail.",
+        felt="they cannot sign in or connect: an empty page.",
+        first="read the logs of ticket, authorizer and connect; a deploy that was just made is the first suspect.",
+        series={name: Theirs("Errors", name) for name in _DOORS},
+        math=filled(*_DOORS),
+        breaches=2,
+        periods=3,
+        patience=_IN_A_ROW,
+        missing_because=_NONE_IS_GOOD,
+    ),
+    AlarmRow(
+        name=names.MESSAGE_ERRORS,
+        question="Are frames answered?",
+        happened="Frames go unanswered: the message function fails.",
+        felt="what they send stays unsent; clients send it again until it is mended, so nothing is lost.",
+        first="read the message function's log for frame_crashed and for time-outs.",
+        series={"errors": Theirs("Errors", names.MESSAGE)},
+        breaches=2,
+        periods=3,
+        patience=_IN_A_ROW,
+        missing_because=_NONE_IS_GOOD,
+    ),
+    # Lambda notes an error at the time when its call began, which may have lasted for a quarter of an hour:
+    # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    AlarmRow(
+        name=names.RUNNER_ERRORS,
+        question="Do runners live?",
+        happened="The runner crashes or runs out of time. Each run is taken over.",
+        felt="a pause of a minute in their answer; they lose nothing.",
+        first="read the runner's log for its last lines before each end; run_acquired with attempts above 1 names "
+        "the runs.",
+        series={"errors": Theirs("Errors", names.RUNNER)},
+        breaches=5,
+        periods=20,
+        patience="A crash stands at the minute when its call began, up to a quarter of an hour ago. The four that one "
+        "run may fell are AttemptsExhausted's.",
+        missing_because=_NONE_IS_GOOD,
+    ),
+    AlarmRow(
+        name=names.WATCHDOG_ERRORS,
+        question="Does the watchdog sweep?",
+        happened="The watchdog fails or runs out of time, at a sweep or at a dead letter.",
+        felt="nothing, unless a job is lost: then their run waits.",
+        first="read sweep_failed in the watchdog's log, and aws_failed beside it.",
+        series={"errors": Theirs("Errors", names.WATCHDOG)},
+        breaches=2,
+        periods=3,
+        patience=_IN_A_ROW,
+        missing_because="A value is there only when it is called; WatchdogSilent rings when it is not.",
+    ),
+    AlarmRow(
+        name=names.WATCHDOG_SILENT,
+        question="Does the watchdog sweep?",
+        happened="For minutes no sweep of the watchdog has ended: it is not called, or fails, or its log is not read.",
+        felt="nothing, unless a job is lost: then their run waits until it sweeps again.",
+        first="look at WatchdogErrors, at Throttles, and at the rule that calls it each minute.",
+        series={"sweeps": Ours("RunsAstray", "SampleCount")},
+        below=1,
+        breaches=2,
+        periods=3,
+        patience="The clock may call it a few seconds late, so a minute may have none and the next one two.",
+        missing="breaching",
+        missing_because="It writes a value at each sweep, whether runs are astray or not: no value is what rings.",
+    ),
+    AlarmRow(
+        name=names.AUDITOR_ERRORS,
+        question="Does the auditor finish its sweeps?",
+        happened="The auditor fails or runs out of time: what is missing may go unseen.",
+        felt="nothing of this itself.",
+        first="read audit_failed in the auditor's log, and aws_failed beside it.",
+        series={"errors": Theirs("Errors", names.AUDITOR)},
+        breaches=2,
+        periods=3,
+        patience=_IN_A_ROW,
+        missing_because=_NONE_IS_GOOD,
+    ),
+    AlarmRow(
+        name=names.THROTTLES,
+        question="Does Lambda take every call?",
+        happened="Lambda refuses calls: the account's concurrency is used up, or the runner's reserve is too small.",
+        felt="what they do is late, or refused.",
+        first="see on the dashboard whose calls; compare the account's concurrency with the context values reserved "
+        "and concurrency.",
+        series={name: Theirs("Throttles", name) for name in names.FUNCTIONS},
+        math=filled(*names.FUNCTIONS),
+        breaches=2,
+        periods=3,
+        patience="A single refused call is tried again by its caller; two of three minutes are a limit.",
+        missing_because=_NONE_IS_GOOD,
+    ),
+    # Not the age of the oldest: a job that is worked on counts there, and a long run is healthy.
+    AlarmRow(
+        name=names.JOBS_WAIT,
+        question="Are there enough runners?",
+        happened="Jobs wait although none has to. Either every runner is busy, or jobs fail and come back.",
+        felt="their turn begins late.",
+        first="look at RunnerErrors; if it is quiet, raise the context value concurrency.",
+        series={"waiting": Theirs("ApproximateNumberOfMessagesVisible", names.JOBS, "Minimum")},
+        breaches=2,
+        periods=3,
+        patience="A burst is gone within a minute; jobs that wait in two of three are a shortage.",
+        missing_because=_QUEUE_SLEEPS,
+    ),
+    AlarmRow(
+        name=names.JOB_AGE,
+        question="Do jobs reach a runner within 15 s?",
+        happened="One job in ten took over 15 s to its first runner.",
+        felt="nothing happens for that long after they sent.",
+        first="look at JobsWait and Throttles: too few runners, or Lambda may not start them.",
+        series={"age": Ours("JobAge", "p90")},
+        above=15_000,
+        breaches=3,
+        periods=5,
+        patience="Runners that start all at once after a quiet time take a minute.",
+        missing_because="A job counts when a runner first has it. While nobody takes any, JobsWait rings.",
+    ),
+    # Those in somebody's hands too: a letter that fails again and again is nowhere else for most of the time. Not the
+    # age of the oldest: SQS leaves out there what was received three times.
+    AlarmRow(
+        name=names.DEAD_LETTERS,
+        question="Are dead letters looked at?",
+        happened="Dead letters stay: the watchdog fails to look at them. Each comes again until it is looked at, for "
+        "ten days at the least.",
+        felt="the run that such a letter names waits.",
+        first="look at WatchdogErrors and at dead_letter in the watchdog's log.",
+        series={
+            "visible": Theirs("ApproximateNumberOfMessagesVisible", names.DEAD, "Maximum"),
+            "hidden": Theirs("ApproximateNumberOfMessagesNotVisible", names.DEAD, "Maximum"),
+        },
+        math=filled("visible", "hidden"),
+        breaches=14,
+        periods=15,
+        patience="A letter that could not be looked at is hidden for five and a half minutes: a quarter of an hour is "
+        "three looks.",
+        missing_because=_QUEUE_SLEEPS,
+    ),
+    AlarmRow(
+        name=names.POISONED_JOBS,
+        question="Is everything in the queue a job?",
+        happened="The queue held what is no job, or one of a run that does not exist; it was dropped.",
+        felt="nothing.",
+        first="find out who may send to the queue besides us: its policy, and CloudTrail.",
+        series={"job": Ours("JobDropped", value="poison"), "letter": Ours("DeadLetter", value="poison")},
+        math=filled("job", "letter"),
+        breaches=1,
+        periods=3,
+        patience=_AT_LEAST_ONE,
+        missing_because=_NONE_IS_GOOD,
+    ),
+    AlarmRow(
+        name=names.RUNS_ASTRAY,
+        question="Are all open runs on their way?",
+        happened="Sweep after sweep of the watchdog finds runs that are not on their way, and sends their jobs again.",
+        felt="a pause in their answer, again and again.",
+        first="look at RunnerErrors (runners fall) and JobsWait (too few: raise the context value concurrency); if "
+        "both are quiet, the queue loses jobs.",
+        series={"astray": Ours("RunsAstray", "Maximum")},
+        breaches=3,
+        periods=4,
+        patience="A run that one sweep sends again is on its way before the next; three of four are no accident.",
+        missing_because=_EACH_SWEEP,
+    ),
+    AlarmRow(
+        name=names.RUNS_UNREADABLE,
+        question="Can every open run be read?",
+        happened="The journal of an open run is not whole, or holds what the deployed version does not know. Nothing "
+        "is guessed.",
+        felt="that run waits.",
+        first="run_unreadable in the watchdog's log names it and tells why; if an older version was deployed over a "
+        "newer one, deploy the newer one again.",
+        series={"unreadable": Ours("RunsUnreadable", "Maximum")},
+        breaches=1,
+        periods=1,
+        patience="It does not heal by itself.",
+        missing_because=_EACH_SWEEP,
+    ),
+    AlarmRow(
+        name=names.TAKEOVER_RATE,
+        question="Do runs stay with their runners?",
+        happened="For every twenty runs that begin, more than one is taken over from a runner that fell.",
+        felt="a pause of a minute in their answer.",
+        first="look at RunnerErrors; then at the runner's memory and at what its runs were doing: run_acquired with "
+        "attempts above 1 names them.",
+        series={"taken": Ours("Takeovers"), "started": Ours("AgentStarted")},
+        math=share("FILL(taken, 0)", "FILL(started, 0)", floor=20),
+        above=5,
+        breaches=2,
+        periods=3,
+        period_s=300,
+        patience="Five minutes gather enough runs for a rate; one period may be a single host that fell.",
+        missing_because=_NONE_IS_GOOD,
+    ),
+    AlarmRow(
+        name=names.ATTEMPTS_EXHAUSTED,
+        question="Does a run fell every runner that takes it?",
+        happened="A run felled four runners in a row and was ended with error{attempts_exhausted}.",
+        felt="that run ended in an error.",
+        first="run_settled with code attempts_exhausted names it; read the runner's log of each attempt.",
+        series={"exhausted": Ours("AttemptsExhausted")},
+        breaches=1,
+        periods=1,
+        patience="One is one too many.",
+        missing_because=_NONE_IS_GOOD,
+    ),
+    AlarmRow(
+        name=names.MODEL_ERRORS,
+        question="Does the model's service answer?",
+        happened="Over 20 % of the tries of the model's service fail; they are tried again.",
+        felt="answers that come slowly.",
+        first="read model_retried in the runner's log for its reason, and the status page of the service.",
+        series={"failed": Ours("ModelErrors"), "answered": Ours("ModelCalls")},
+        math=share("FILL(failed, 0)", filled("failed", "answered"), floor=20),
+        above=20,
+        breaches=3,
+        periods=5,
+        patience="A service refuses for a minute now and then; three of five are a disturbance.",
+        missing_because=_NONE_IS_GOOD,
+    ),
+    AlarmRow(
+        name=names.MODEL_UNAVAILABLE,
+        question="Do runs end because the model does not answer?",
+        happened="Runs end in error{model_unavailable}: no try of the model's service came through.",
+        felt="an error in place of an answer; they may send again.",
+        first="check the service's key and quota, and its status page; model_retried in the runner's log has the "
+        "reason.",
+        series={"ended": Ours("ModelUnavailable")},
+        breaches=2,
+        periods=5,
+        patience="One run may meet a short outage; a second one within five minutes is a disturbance.",
+        missing_because=_NONE_IS_GOOD,
+    ),
+)
