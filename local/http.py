@@ -11,6 +11,7 @@ from aiohttp import WSCloseCode, web
 from connect.admission import Admission, Attendance
 from local.fault_face import FaultFace
 from local.gateway import SocketGateway
+from local.ops_face import OpsFace
 from local.settings import LocalSettings
 from local.socket import Connection, SocketRules, new_socket
 from message.caller import Caller
@@ -43,6 +44,7 @@ class HttpFace:
 
     Args:
         model_name: shown by the page, so that nobody takes the scripted model for more than it is.
+        ops: the routes of those who watch.
         faults: the fault switch, where it was asked for.
     """
 
@@ -56,6 +58,7 @@ class HttpFace:
         gateway: SocketGateway,
         rules: SocketRules,
         model_name: str,
+        ops: OpsFace,
         faults: FaultFace | None = None,
     ) -> None:
         self._settings = settings
@@ -65,6 +68,7 @@ class HttpFace:
         self._gateway = gateway
         self._rules = rules
         self._model_name = model_name
+        self._ops = ops
         self._faults = faults
         self._assets = {path.name: path for path in _PAGE.iterdir() if path.suffix in _TYPES}
         self._connects: dict[str, SlidingWindow] = {}
@@ -77,6 +81,7 @@ class HttpFace:
         app.router.add_get("/config.json", self._config)
         app.router.add_post("/ticket", self._ticket)
         app.router.add_route("*", "/ws", self._socket)
+        self._ops.add_to(app, SECURITY_HEADERS)
         if self._faults is not None:
             self._faults.add_to(app)
         return app

@@ -17,10 +17,12 @@ class QueuedJob:
 
     Attributes:
         hidden_until_s: when it comes again should its runner fall, in seconds of the loop's time.
+        age_s: how long it had waited when it was received.
     """
 
     job: Job
     hidden_until_s: float = 0.0
+    age_s: float = 0.0
 
     async def extend(self, seconds: float) -> None:
         """Keep the job hidden for so long, from now."""
@@ -41,7 +43,7 @@ class LocalRunQueue:
     async def receive(self) -> QueuedJob:
         """Return the next job."""
         queued = await self._visible.get()
-        self._since_s.popleft()
+        queued.age_s = asyncio.get_running_loop().time() - self._since_s.popleft()
         return queued
 
     def show_again(self, queued: QueuedJob, delay_s: float) -> None:

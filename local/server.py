@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import socket
-from dataclasses import replace
 
 from aiohttp import WSCloseCode, web
 
@@ -14,10 +13,12 @@ from agent_runner.scripted_model import ScriptedModel
 from local.data_directory import DataDirectory
 from local.database import Database
 from local.home import Home, Parts, build
+from local.json_log import JsonLog
+from local.metrics import CountingLog
+from local.news import News
 from local.settings import LocalSettings
 from playbyplay.adapters.system import SystemClock, SystemIds
 from playbyplay.errors import PlaybyplayError
-from playbyplay.observability import JsonLog
 from playbyplay.ports import Log
 
 HOST = "127.0.0.1"
@@ -63,7 +64,12 @@ class Server:
             for job in left:
                 await home.queue.send(job)
             self.waiting_jobs = len(left)
-            for endless in (home.worker.work(), home.watchdog.watch()):
+            for endless in (
+                home.ops.metrics.keep(),
+                home.ops.auditor.watch(),
+                home.worker.work(),
+                home.watchdog.watch(),
+            ):
                 closing.push_async_callback(_end, asyncio.create_task(endless))
             home.log.event("server_started", port=self.port, model=self.model_name, waiting_jobs=self.waiting_jobs)
             closing.callback(home.log.event, "server_stopped")
@@ -80,7 +86,9 @@ class Server:
         self.port = listening.getsockname()[1]
         directory = DataDirectory(settings.data)
         closing.callback(directory.release)
-        log = self._parts.log or JsonLog(SystemClock(), closing.enter_context(directory.open_log()))
+        clock = self._parts.clock or SystemClock()
+        lines = self._parts.log or JsonLog(clock, closing.enter_context(directory.open_log()))
+        log = CountingLog(News(lines))
         shop = settings.database or settings.data / "demo-shop.sqlite3"
         if settings.database is None and self._parts.registry is None:
             await asyncio.to_thread(demo_shop.ensure, shop)
@@ -90,13 +98,15 @@ class Server:
         closing.push_async_callback(database.close)
         home = build(
             settings,
-            replace(self._parts, log=log),
+            self._parts,
+            log=log,
             database=database,
             model=model,
             shop=shop,
             host=HOST,
             port=self.port,
         )
+        closing.push_async_callback(home.ops.metrics.close)
         await home.connections.clear()  # while nobody can connect yet
         runner = web.AppRunner(home.face.app(), access_log=None, handle_signals=False, shutdown_timeout=2.0)
         await runner.setup()

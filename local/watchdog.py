@@ -26,15 +26,3 @@ class Watchdog:
                 await self._sweep()
             except Exception as error:  # noqa: BLE001 - what it did not come to is still overdue the next time
                 self._log.event("sweep_failed", error=type(error).__name__)
-
-
-class News:
-    """Implements `ports.Log` for sweeps: of those that found nothing, two a second, it tells nothing."""
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-
-    def event(self, name: str, **fields: str | float | bool | None) -> None:
-        """Record an event that is news."""
-        if name != "watchdog_swept" or any(fields.values()):
-            self._log.event(name, **fields)

@@ -47,6 +47,7 @@ class Worker:
                 queued = await self._queue.receive()
                 await self._owners_first.renewed()
                 await queued.extend(self._visibility_s)
+                self._log.event("job_taken", age_ms=round(queued.age_s * 1000))
                 task = asyncio.create_task(self._supervisor.run(queued.job, queued), name=queued.job.run_id)
                 self._tasks.add(task)
                 task.add_done_callback(functools.partial(self._done, queued))

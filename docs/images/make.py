@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes the pictures of the page beside this file: the real server, the real page, Chromium.
 
-`python docs/images/make.py` makes those the documentation shows; `--all DIRECTORY` makes every scene
-in light and dark, wide and narrow, to look at after a change of the page.
+`python docs/images/make.py` makes those the documentation shows, the ops page's in five minutes (`--ops`: only those);
+`--all DIRECTORY` makes every scene in light and dark, wide and narrow, to look at after a change of the page.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import ops_scenes
 from playwright.async_api import Browser, Page, async_playwright
 
 from agent_runner import demo_shop
@@ -189,7 +190,7 @@ async def _take(browser: Browser, stage: Stage, scene: str, look: Look, path: Pa
         await context.close()
 
 
-async def _main(wanted: list[tuple[str, str]], directory: Path) -> None:
+async def _main(wanted: list[tuple[str, str]], directory: Path, *, ops: bool) -> None:
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
@@ -199,12 +200,17 @@ async def _main(wanted: list[tuple[str, str]], directory: Path) -> None:
             for scene, look in wanted:
                 stage = Stage(Path(temporary) / f"{scene}-{look}", shop, faults=scene == "faults")
                 await _take(browser, stage, scene, LOOKS[look], directory / f"page-{scene}-{look}.png")
+            if ops:
+                model = TryingModel(pace_s=0.3)
+                await ops_scenes.take(browser, Path(temporary) / "ops", shop, model, directory)
         await browser.close()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Makes the pictures of the page.")
     parser.add_argument("--all", type=Path, metavar="DIRECTORY", help="every scene in every look, into a directory")
-    every = parser.parse_args().all
-    (every or HERE).mkdir(parents=True, exist_ok=True)
-    asyncio.run(_main([(s, k) for s in SCENES for k in LOOKS] if every else list(SHOWN), every or HERE))
+    parser.add_argument("--ops", action="store_true", help="only the pictures of the ops page")
+    asked = parser.parse_args()
+    (asked.all or HERE).mkdir(parents=True, exist_ok=True)
+    scenes = [(s, k) for s in SCENES for k in LOOKS] if asked.all else list(SHOWN)
+    asyncio.run(_main([] if asked.ops else scenes, asked.all or HERE, ops=asked.ops or not asked.all))

@@ -15,9 +15,11 @@ from agent_runner.model import ModelClient
 from agent_runner.registry import Registry
 from agent_runner.scripted_model import ScriptedModel
 from local.home import Parts
+from local.run_queue import LocalRunQueue
 from local.server import Server
 from local.settings import LocalSettings
 from playbyplay.adapters.system import SystemIds
+from playbyplay.domain.timing import ONE_MACHINE, Timing
 from playbyplay.ports import Clock, Ids
 from playbyplay.protocol.events import EVENT_TYPES, TERMINAL_TYPES
 from tests.e2e.raw_socket import HOST, RawSocket, exchange, request, upgrade, upgrade_request
@@ -175,6 +177,8 @@ async def running_home(
     clock: Clock | None = None,
     ids: Ids | None = None,
     budget: Budget | None = None,
+    timing: Timing = ONE_MACHINE,
+    queue: LocalRunQueue | None = None,
     **settings: Any,
 ) -> AsyncIterator[RunningHome]:
     """Start a server on a free port; end it, and every socket, in any case.
@@ -186,6 +190,8 @@ async def running_home(
         clock: the server's clock.
         ids: the server's ids.
         budget: what one run may use up.
+        timing: what takes how long.
+        queue: where jobs wait.
         settings: any of `LocalSettings`; users can be named and may connect at any pace unless told.
     """
     log = FakeLog()
@@ -196,6 +202,8 @@ async def running_home(
         clock=clock,
         ids=ids,
         budget=budget,
+        timing=timing,
+        queue=queue,
         log=log,
     )
     server = Server(LocalSettings(data=data, **given), parts)

@@ -1,4 +1,4 @@
-r"""`playbyplay chat "..."`: one message, and the account of the work as it happens; `playbyplay faults`: see there.
+r"""`playbyplay chat "..."`: one message, and the account of the work as it happens; `faults` and `audit`: see there.
 
 Exit code: 0 a complete run with an answer; 1 a run that failed, broke the grammar or took too long;
 2 no server, or a message it refused; 130 Ctrl-C. What the server says is shown, never executed:
@@ -15,7 +15,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -31,7 +31,7 @@ from playbyplay.protocol.events import (
     ToolCompleted,
     ToolExecuting,
 )
-from playbyplay_client import faults
+from playbyplay_client import audit, faults
 from playbyplay_client.client import PlaybyplayClient
 from playbyplay_client.dialer import SignIn
 from playbyplay_client.errors import ClientError, Rejected, RunLost
@@ -225,9 +225,14 @@ class Chat:
 
 
 async def _faults(options: argparse.Namespace) -> int:
-    for line in await faults.work(options):
-        sys.stdout.write(visible(line).replace("\n", " ") + "\n")
+    _print(await faults.work(options))
     return OK
+
+
+async def _audit(options: argparse.Namespace) -> int:
+    audited = await audit.work(options)
+    _print(audited.lines)
+    return FAILED if audited.missing else OK
 
 
 async def _chat(options: argparse.Namespace) -> int:
@@ -250,6 +255,9 @@ async def _chat(options: argparse.Namespace) -> int:
     return _say(f"Not done within {options.timeout:g} s; {standing}", FAILED)
 
 
+_COMMANDS = {"chat": _chat, "faults": _faults, "audit": _audit}
+
+
 def _sign_in(options: argparse.Namespace) -> SignIn | None:
     if options.ticket_url is None:
         return None
@@ -264,7 +272,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     code, sentence = NO_SERVER, ""
     try:
         options = _options(argv)
-        code = asyncio.run(_faults(options) if options.faults else _chat(options))
+        code = asyncio.run(_COMMANDS[options.command](options))
     except SystemExit as usage:  # argparse has said what there is to say
         code = usage.code if isinstance(usage.code, int) else NO_SERVER
     except KeyboardInterrupt:
@@ -283,9 +291,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="playbyplay", description="Talk with a Playbyplay server.")
-    parser.set_defaults(faults=False)
+    parser.set_defaults(command="chat")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     faults.add_command(commands, URL)
+    audit.add_command(commands, URL)
     command = commands.add_parser(
         "chat", help="send a message and watch the work", description="Send a message and watch the work."
     )
@@ -299,7 +308,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         "--ticket-in-query", action="store_true", help="put it into the socket's URL: the gateway knows no other way"
     )
     options = parser.parse_args(argv)
-    if options.faults:
+    if options.command != "chat":
         return options
     if options.ticket_in_query and options.ticket_url is None:
         command.error("--ticket-in-query needs --ticket-url")
@@ -322,6 +331,11 @@ def _seconds(text: str) -> float:
         if 0 < (seconds := float(text)) < math.inf:
             return seconds
     raise argparse.ArgumentTypeError("a time is a number of seconds above 0")
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stdout.write(visible(line).replace("\n", " ") + "\n")
 
 
 def _say(sentence: str, code: int) -> int:

@@ -2,14 +2,10 @@
 
 import argparse
 import json
-import os
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-import aiohttp
-
-from playbyplay_client.dialer import addresses
-from playbyplay_client.errors import CannotConnect, ClientError
+from playbyplay_client import endpoint
+from playbyplay_client.errors import ClientError
 
 _FAULTS: Final = {
     "kill-runner": "the runner falls in the middle of a tool",
@@ -21,7 +17,6 @@ _FAULTS: Final = {
     "clear": "take back what is armed, and thaw the model",
 }
 _FIELDS: Final = ("when", "count", "event", "seconds", "user")
-_ANSWER_S = 10.0
 
 
 class NoSwitch(ClientError):
@@ -45,7 +40,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     command.add_argument("--event", metavar="TYPE", help="drop-post: only events of this type")
     command.add_argument("--seconds", type=float, metavar="S", help="freeze-model: thaw it after so long")
     command.add_argument("--user", metavar="NAME", help="drop-post, cut-socket: whose connections")
-    command.set_defaults(faults=True)
+    command.set_defaults(command="faults")
 
 
 async def work(options: argparse.Namespace) -> list[str]:
@@ -77,22 +72,8 @@ async def ask(url: str, order: dict[str, Any] | None) -> list[str]:
         CannotConnect: there is no server.
         NoSwitch: it has no switch, or refused the order.
     """
-    address = urlsplit(addresses(url)[1])
-    switch = address._replace(path=address.path.removesuffix("/ticket") + "/faults").geturl()
-    method = "GET" if order is None else "POST"
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_S)) as http,
-            http.request(method, switch, json=order, allow_redirects=False) as response,
-        ):
-            status, body = response.status, await response.text()
-    except TimeoutError:
-        raise CannotConnect(f"{switch} did not answer within {_ANSWER_S:g} s.") from None
-    except (aiohttp.ClientError, OSError, ValueError) as failure:
-        number = failure.errno or 0 if isinstance(failure, OSError) else 0
-        reason = os.strerror(number) if number > 0 else str(failure) or type(failure).__name__
-        raise CannotConnect(f"Cannot reach {switch}: {reason}. Is the server running?") from None
-    return _told(switch, status, body, listed=order is None)
+    reply = await endpoint.ask(url, "/faults", method="GET" if order is None else "POST", json=order)
+    return _told(reply.address, reply.status, reply.body, listed=order is None)
 
 
 def _told(switch: str, status: int, body: str, *, listed: bool) -> list[str]:

@@ -29,6 +29,21 @@ async def test_the_backlog_is_as_old_as_the_job_that_waits_longest(monkeypatch: 
     assert await queue.age_s() == 0
 
 
+async def test_a_job_says_how_long_it_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each for itself, and anew each time it is shown; how long it was hidden does not count."""
+    leap, queue = Leaps(monkeypatch), LocalRunQueue()
+    await queue.send(FIRST)
+    await leap(3)
+    await queue.send(SECOND)
+    await leap(4)
+    first, second = await queue.receive(), await queue.receive()
+    assert [round(one.age_s, 3) for one in (first, second)] == [7, 4]
+    queue.show_again(first, 5)
+    await leap(5)
+    await leap(2)
+    assert (await queue.receive()).age_s == pytest.approx(2)
+
+
 async def test_a_job_that_is_hidden_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """It counts from when it is shown again."""
     leap, queue = Leaps(monkeypatch), LocalRunQueue()

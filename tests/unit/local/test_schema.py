@@ -79,6 +79,7 @@ async def test_a_file_of_an_earlier_version_goes_on(old: Path) -> None:
         assert waiting is not None
         assert (waiting.turn, waiting.status) == (2, "queued")
         assert await store.first(now_ms=1, limit=9) == [Job(USER, uuid(2))]
+        assert await store.between(from_ms=0, to_ms=10**13, limit=9) == []  # when the first turn ended nobody knows
         found = await store.find(USER, MESSAGE)
         assert found is not None
         assert found.run.run_id == uuid(1)
@@ -91,17 +92,21 @@ async def test_a_file_of_an_earlier_version_goes_on(old: Path) -> None:
     assert [(one.run.turn, one.position) for one in made] == [(3, 1), (4, 2)]
     with pytest.raises(Refused, match="rate_limited"):
         await store.accept(_acceptance(12, limits))
-    connections = SqliteConnectionStore(database)
+    connections = SqliteConnectionStore(database, FakeClock())
     await connections.add("one", Session(USER, NOW), now_ms=0)
-    await connections.receive("one", {uuid(2): 3})
+    await connections.receive("one", {uuid(2): 3}, now_ms=NOW)
     ((receipts,),) = await database.apply(
         lambda connection: connection.execute("SELECT receipts FROM connections").fetchall()
     )
     assert json.loads(receipts) == {uuid(2): 3}
+    await store.settle(made[0].run, "completed")
+    assert await store.between(from_ms=0, to_ms=10**13, limit=9) == [Job(USER, uuid(10))]
+    await connections.remove("one")
+    assert await connections.left_ms(USER) is not None
     await database.close()
 
 
-@pytest.mark.parametrize("statements", range(1, 15))
+@pytest.mark.parametrize("statements", range(1, 30))
 def test_a_start_that_was_cut_off_is_finished_by_the_next(statements: int) -> None:
     """A file that got only a part of what it lacks gets the rest, and is then as a new one."""
     ran = 0

@@ -15,6 +15,7 @@ from local.settings import LocalSettings
 from local.sqlite_connection_store import SqliteConnectionStore
 from playbyplay.domain.connection import Session
 from tests.e2e.home import plain_agent
+from tests.fakes.clock import FakeClock
 from tests.fakes.log import FakeLog
 
 
@@ -24,7 +25,7 @@ async def test_connections_of_the_process_before_are_forgotten_before_anybody_co
     """Else the row of who connects meanwhile would be lost with theirs."""
     path = tmp_path / "playbyplay.sqlite3"
     database = Database(path)
-    await SqliteConnectionStore(database).add("theirs", Session("ann", 1), now_ms=0)
+    await SqliteConnectionStore(database, FakeClock()).add("theirs", Session("ann", 1), now_ms=0)
     await database.close()
     kept: list[int] = []
     start = web.SockSite.start

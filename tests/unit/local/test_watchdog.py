@@ -5,11 +5,10 @@ import contextlib
 
 import pytest
 
-from local.watchdog import News, Watchdog
+from local.watchdog import Watchdog
 from playbyplay.errors import StoreUnavailable
 from tests.fakes.faults import fail_before
 from tests.fakes.leaps import Leaps
-from tests.fakes.log import FakeLog
 from tests.house import House
 from tests.unit.watchdog.kennel import Kennel
 
@@ -42,16 +41,6 @@ async def test_a_sweep_that_fails_is_followed_by_the_next(monkeypatch: pytest.Mo
     await leap(EVERY_S)
     assert [fields["run_id"] for fields in house.log.of("job_sent_again")] == [run.run_id]
     await _end(watching)
-
-
-def test_a_sweep_that_found_nothing_is_no_news() -> None:
-    """One that did something is, and so is everything else."""
-    log = FakeLog()
-    news = News(log)
-    news.event("watchdog_swept", overdue=0, sent=0, closed=0)
-    news.event("watchdog_swept", overdue=0, sent=0, closed=1)
-    news.event("run_retried", run_id=None)
-    assert log.events == [("watchdog_swept", {"overdue": 0, "sent": 0, "closed": 1}), ("run_retried", {"run_id": None})]
 
 
 async def _end(watching: asyncio.Task[None]) -> None:

@@ -114,7 +114,22 @@ async def test_a_job_that_is_done_with_does_not_come_again(monkeypatch: pytest.M
     async with bench(monkeypatch) as at:
         await at.leap(60)
         assert at.supervisor.ran == [JOB]
-        assert at.log.events == []
+        assert at.log.events == [("job_taken", {"age_ms": 0})]
+
+
+async def test_the_log_tells_how_long_a_job_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a place, once it has one; each time it comes again it is counted from when it was shown."""
+    async with bench(monkeypatch, answers(7.0), hangs, hangs, concurrent_runs=1) as at:
+        await at.leap.settle()
+        await at.queue.send(OTHER_JOB)
+        await at.leap(7)
+        await at.leap(2)
+        assert at.supervisor.ran == [JOB, OTHER_JOB]
+        assert at.log.of("job_taken") == [{"age_ms": 0}, {"age_ms": 0}]
+        runners()[0].cancel()
+        await at.leap.settle()
+        assert at.supervisor.ran == [JOB, OTHER_JOB, JOB]
+        assert at.log.of("job_taken")[2:] == [{"age_ms": 2_000}]
 
 
 async def test_a_job_comes_again_when_its_runner_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +271,7 @@ async def test_a_worker_that_ends_ends_its_runners(monkeypatch: pytest.MonkeyPat
         assert runners() == []
         await at.leap(60)
         assert await at.queue.age_s() == 0
-        assert at.log.events == []
+        assert at.log.names == ["job_taken"]
 
 
 async def test_the_runners_of_one_run_are_killed_or_all(monkeypatch: pytest.MonkeyPatch) -> None:

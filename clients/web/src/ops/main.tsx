@@ -1,0 +1,9 @@
+// Where the ops page begins.
+
+import { render } from "preact";
+import "../shared/style.css";
+import "./ops.css";
+import { App } from "./app.tsx";
+
+const root = document.getElementById("root");
+if (root !== null) render(<App />, root);
