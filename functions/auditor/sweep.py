@@ -1,7 +1,7 @@
 """One sweep of the auditor: a look at open runs, those due first, and at those that ended lately.
 
 Its work is bounded, however many runs there are. What it finds of open runs is told at each sweep anew,
-until it is there; a run that ended is looked at once.
+until it is there; at a run that ended it looks three times.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from playbyplay.ports import Clock, EndedRuns, Job, Log, OverdueRuns
 RUNS = 128  # of either kind, in one sweep
 BUDGET_S = 40.0  # no round of looks begins later: the function has 55 s
 _AT_A_TIME = 16
+_LOOKS = 3  # at a run that ended
 _AHEAD_MS = 366 * 86_400_000  # beyond any moment a run is to be looked at
 
 
@@ -113,17 +114,17 @@ class Sweep:
     async def _jobs(self, swept: Swept, to_ms: int) -> list[Job]:
         """Return the runs to look at, each once.
 
-        One that ended is looked at once its clients have had the time to say what they hold; the time since the last
-        sweep is looked at with a little of the time before, for an index is a moment old, and whoever sweeps may not
-        know of the last one.
+        One that ended is looked at from when its clients have had the time to say what they hold, in three sweeps: what
+        is missing in one of them heals, and what is in two does not. However long ago the last sweep was, none is left
+        out; and a little more is looked at, for an index is a moment old.
 
         Args:
             swept: hears whether these are all there are.
             to_ms: of runs that ended, those before.
         """
         beat_ms = round(self._timing.audit_s * 1000)
-        looked_to_ms = to_ms - beat_ms if self._looked_to_ms is None else min(self._looked_to_ms, to_ms - beat_ms)
-        from_ms = looked_to_ms - beat_ms // 4
+        looked_to_ms = to_ms if self._looked_to_ms is None else self._looked_to_ms
+        from_ms = min(looked_to_ms, to_ms - _LOOKS * beat_ms) - beat_ms // 4
         opened, ended = await asyncio.gather(
             self._open_runs.first(now_ms=self._clock.now_ms() + _AHEAD_MS, limit=RUNS),
             self._ended_runs.between(from_ms=from_ms, to_ms=to_ms, limit=RUNS),

@@ -72,7 +72,7 @@ async def test_a_turn_that_goes_well_lacks_nothing(house: CloudHouse, eyes: Read
     assert await house.deliver() == 1
     await me.send(type="ping", cursors={run_id: len(TYPES)})
     for _ in range(4):
-        house.clock.advance(31)
+        house.clock.advance(61)
         assert await missing(house, eyes) == {}
     audited = [fields["audited"] for fields in house.log.of("audit_swept")]
     assert audited == [1, 1, 1, 1, 0]  # open; ended, from half a minute after its end on; not for ever

@@ -376,7 +376,7 @@ METRICS: Final = (
         name="ReloadedWhileRunning",
         group="people",
         event="replayed",
-        meaning="pages that were loaded anew while a run was under way",
+        meaning="resumes from the beginning of a run under way: pages loaded anew, and those that lost its first event",
         counts=_has("reloaded"),
     ),
     Metric(
