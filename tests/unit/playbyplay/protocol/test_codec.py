@@ -107,9 +107,9 @@ def test_eight_levels_are_not_too_deep(depth: int) -> None:
 )
 def test_nine_levels_are_too_deep(text: str) -> None:
     """Complete or cut, deep nesting is refused in time, without a RecursionError."""
-    began = time.perf_counter()
+    began = time.thread_time()
     assert code(text) == "too_deep"
-    assert time.perf_counter() - began < 0.05
+    assert time.thread_time() - began < 0.05
 
 
 def test_brackets_inside_strings_are_no_depth() -> None:
