@@ -1,7 +1,7 @@
 // What the server says is read field by field, and what it does not say is not guessed.
 import { describe, expect, it } from "vitest";
 import { readOverview, readRuns } from "../src/ops/answers.ts";
-import { Json } from "../src/shared/json.ts";
+import { Json } from "../src/kit/json.ts";
 import { NOW, overviewOf, said } from "./overview.ts";
 
 describe("an overview", () => {

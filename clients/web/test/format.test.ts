@@ -1,6 +1,6 @@
 // Numbers and durations as they are read.
 import { describe, expect, it } from "vitest";
-import { clock, count, DAY, duration, HOUR, MINUTE, several, shortCount, shortDuration } from "../src/shared/format.ts";
+import { clock, count, DAY, duration, HOUR, MINUTE, several, shortCount, shortDuration } from "../src/kit/format.ts";
 
 describe("durations", () => {
   it.each([

@@ -1,6 +1,6 @@
 // An overview as the server says it, but for the changes.
 import { type Overview, readOverview } from "../src/ops/answers.ts";
-import { Json } from "../src/shared/json.ts";
+import { Json } from "../src/kit/json.ts";
 
 export const NOW = 1_000_065_000;
 

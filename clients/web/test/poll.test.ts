@@ -1,6 +1,6 @@
 // Asking: each second while somebody looks, one question at a time, and the last answer stays.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { poll, silentFor, STALE_MS, type Standing, UnknownAnswer } from "../src/shared/poll.ts";
+import { poll, silentFor, STALE_MS, type Standing, UnknownAnswer } from "../src/kit/poll.ts";
 
 class FakePage extends EventTarget {
   hidden = false;

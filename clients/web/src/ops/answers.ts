@@ -1,6 +1,6 @@
 // What /ops/overview.json and /ops/runs.json say. Times are ms since 1970, durations ms.
 
-import { fetchJson, type Json } from "../shared/json.ts";
+import { fetchJson, type Json } from "../kit/json.ts";
 
 /** One value for each bucket, or none. `t` is where a bucket begins. */
 export interface Series {

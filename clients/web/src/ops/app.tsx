@@ -1,8 +1,8 @@
 // The ops page: asks the server each second and shows its answers as questions, from the users down to the machinery.
 
 import { useEffect, useState } from "preact/hooks";
-import icon from "../shared/icon.svg";
-import { poll, silentFor, type Standing } from "../shared/poll.ts";
+import icon from "../kit/icon.svg";
+import { poll, silentFor, type Standing } from "../kit/poll.ts";
 import { overview, runs, type Overview, type Run } from "./answers.ts";
 import { Cost } from "./cost.tsx";
 import { Missing } from "./missing.tsx";

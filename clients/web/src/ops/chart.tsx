@@ -4,7 +4,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { clock, duration, shortCount, shortDuration } from "../shared/format.ts";
+import { clock, duration, shortCount, shortDuration } from "../kit/format.ts";
 import type { Fault } from "./answers.ts";
 import { ceiling, decades, isNothing, stacked, type Values } from "./series.ts";
 

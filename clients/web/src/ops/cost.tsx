@@ -1,6 +1,6 @@
 // What does it cost? Tokens, calls of the model, time in tools.
 
-import { count, duration } from "../shared/format.ts";
+import { count, duration } from "../kit/format.ts";
 import type { Overview } from "./answers.ts";
 import { Chart } from "./chart.tsx";
 import { bar, CountTile, frame, meaningOf, Question, Tile, TimeChart } from "./parts.tsx";

@@ -1,6 +1,6 @@
 // What the auditor found, one run a row, each with its runbook.
 
-import { duration } from "../shared/format.ts";
+import { duration } from "../kit/format.ts";
 import type { Finding } from "./answers.ts";
 import { RunbookLink } from "./runbook_link.tsx";
 import { absenceTitle } from "./words.ts";

@@ -1,7 +1,7 @@
 // Where the ops page begins.
 
 import { render } from "preact";
-import "../shared/style.css";
+import "../kit/style.css";
 import "./ops.css";
 import { App } from "./app.tsx";
 

@@ -1,6 +1,6 @@
 // What is missing? What the auditor did not find, seen from outside: a counter for each absence, and each finding.
 
-import { count, duration, several } from "../shared/format.ts";
+import { count, duration, several } from "../kit/format.ts";
 import type { Overview } from "./answers.ts";
 import { Chart, type Hue } from "./chart.tsx";
 import { Findings } from "./findings.tsx";

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
-import { count, duration } from "../shared/format.ts";
+import { count, duration } from "../kit/format.ts";
 import type { Overview } from "./answers.ts";
 import { Chart, type Hue, type Line } from "./chart.tsx";
 import { column, counted, grid, largest, latest, total } from "./series.ts";

@@ -1,6 +1,6 @@
 // What do users do? A silence is felt before it is measured: they send again, reload, cancel, leave, come back.
 
-import { count, duration } from "../shared/format.ts";
+import { count, duration } from "../kit/format.ts";
 import type { Overview } from "./answers.ts";
 import { Chart } from "./chart.tsx";
 import { Findings } from "./findings.tsx";

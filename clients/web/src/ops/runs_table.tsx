@@ -1,6 +1,6 @@
 // The newest runs, one a row.
 
-import { count, duration } from "../shared/format.ts";
+import { count, duration } from "../kit/format.ts";
 import type { Run } from "./answers.ts";
 import { Question } from "./parts.tsx";
 import { ABANDONED, absenceTitle, LONG_SILENCE_MS } from "./words.ts";

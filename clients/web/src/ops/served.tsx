@@ -1,6 +1,6 @@
 // Are users being served? What came in, how it ended, what is open.
 
-import { count, duration } from "../shared/format.ts";
+import { count, duration } from "../kit/format.ts";
 import type { Overview } from "./answers.ts";
 import { Chart, type Line } from "./chart.tsx";
 import { bar, frame, level, Question, Tile } from "./parts.tsx";

@@ -1,6 +1,6 @@
 // What goes wrong? What was survived, or not, and the faults somebody injected.
 
-import { clock, count, duration } from "../shared/format.ts";
+import { clock, count, duration } from "../kit/format.ts";
 import type { Fault, FaultKind, Overview } from "./answers.ts";
 import { Chart } from "./chart.tsx";
 import { bar, frame, meaningOf, Question } from "./parts.tsx";

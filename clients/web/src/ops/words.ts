@@ -1,6 +1,6 @@
 // What the page calls things, and the sentence that sums them up. Pure.
 
-import { count, duration, several } from "../shared/format.ts";
+import { count, duration, several } from "../kit/format.ts";
 import type { Overview } from "./answers.ts";
 import { total } from "./series.ts";
 

@@ -265,9 +265,7 @@ class EndedRuns(Protocol):
     """
 
     async def between(self, *, from_ms: int, to_ms: int, limit: int) -> list[Job]:
-        """Return runs whose end was noted from `from_ms` on and before `to_ms`, the newest first; a moment old.
-
-        The work is the same however many runs there are.
+        """Return runs whose end was noted in [`from_ms`, `to_ms`), newest first; a moment old, always the same work.
 
         Raises:
             StoreUnavailable: the store did not answer.
