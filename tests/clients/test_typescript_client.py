@@ -1,6 +1,5 @@
 """The TypeScript client: its own checks through the Node of this project, and the built package at a real server."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from agent_runner.agent import ToolOutput, tool
 from agent_runner.registry import Registry
 from infra import toolchain
+from tests.clients.node import npm, run
 from tests.e2e.home import plain_agent, running_home
 
 CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
@@ -22,31 +22,7 @@ CANONICAL = [
     [6, "agent_completed"],
     [7, "final_response"],
 ]
-_CHECK_S, _TALK_S = 120.0, 30.0
-
-
-async def run(*command: str, seconds: float = _CHECK_S) -> str:
-    """Run a command in the client's folder and return what it printed; it has to succeed in time."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=CLIENT,
-        env=toolchain.environment(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(seconds):
-            said, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, said.decode()
-    return said.decode()
-
-
-async def npm(*arguments: str, seconds: float = _CHECK_S) -> str:
-    return await run(*toolchain.npm(), *arguments, seconds=seconds)
+_TALK_S = 30.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,24 +44,24 @@ def counting_registry() -> Registry:
 
 async def test_its_types_are_what_the_schema_says() -> None:
     """A change of the wire that was not generated into the client fails here."""
-    await npm("run", "generate", "--", "--check")
+    await npm(CLIENT, "run", "generate", "--", "--check")
 
 
 async def test_its_types_hold() -> None:
     """The library, its tests and its scripts compile under the strictest settings."""
-    await npm("run", "types")
+    await npm(CLIENT, "run", "types")
 
 
 async def test_its_own_tests_hold() -> None:
     """Reassembly against the shared vectors, and the client over fake sockets in virtual time."""
-    await npm("test")
+    await npm(CLIENT, "test")
 
 
 async def test_the_built_package_gets_every_event_once_over_a_connection_that_is_cut(tmp_path: Path) -> None:
     """Under Node a turn that is cut, a message that is left and a thread known only by its id come out whole."""
-    await npm("run", "build")
+    await npm(CLIENT, "run", "build")
     async with running_home(tmp_path, registry=counting_registry(), scripted_pace_s=0.1) as home:
-        said = await run(str(toolchain.node()), "test/real_server.mjs", home.origin, seconds=_TALK_S)
+        said = await run(CLIENT, str(toolchain.node()), "test/real_server.mjs", home.origin, seconds=_TALK_S)
         kept = home.kept("ada")
     seen: dict[str, Any] = json.loads(said)
     cut, reload, replay = seen["cut"], seen["reload"], seen["replay"]

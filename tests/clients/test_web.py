@@ -11,8 +11,7 @@ import pytest
 
 from infra import pages, toolchain
 from infra.pages import WEB
-
-_CHECK_S = 120.0
+from tests.clients.node import npm
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -21,41 +20,20 @@ def _installed() -> None:
     toolchain.install(WEB)
 
 
-async def npm(*arguments: str) -> str:
-    """Run npm in the pages' folder and return what it printed; it has to succeed in time."""
-    process = await asyncio.create_subprocess_exec(
-        *toolchain.npm(),
-        *arguments,
-        cwd=WEB,
-        env=toolchain.environment(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(_CHECK_S):
-            said, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, said.decode()
-    return said.decode()
-
-
 async def test_their_types_hold() -> None:
     """Pages, tests and scripts compile under the strictest settings."""
-    await npm("run", "types")
+    await npm(WEB, "run", "types")
 
 
 async def test_their_own_tests_hold() -> None:
     """Numbers as words, series as charts, asking and staleness, the verdict."""
-    await npm("test")
+    await npm(WEB, "test")
 
 
 async def test_each_page_is_within_its_budget() -> None:
     """A page that weighs more than it may, compressed, fails here."""
     await asyncio.to_thread(pages.build)
-    said = await npm("run", "size")
+    said = await npm(WEB, "run", "size")
     assert re.search(r"ops\.html: \d+ bytes gzipped, of 60000", said)
 
 

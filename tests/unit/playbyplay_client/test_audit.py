@@ -1,15 +1,13 @@
 """`playbyplay audit` against servers that answer as planned: what is asked, printed and said, and the exit code."""
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from playbyplay_client.cli import FAILED, NO_SERVER, OK, main
+from tests.unit.playbyplay_client.answering import Answering
 
 WELL = {"audited": 12, "open": 3, "complete": True, "unread": 0, "absence": {}, "findings": [], "audited_ms": 1}
 RUN = "01890000-0000-7000-8000-000000000001"
@@ -21,33 +19,11 @@ FINDING = {
 }
 
 
-class Auditor:
-    """Answers `/ops/audit` of one server.
-
-    Attributes:
-        asked: method and body of each request.
-    """
+class Auditor(Answering):
+    """Answers `/ops/audit`."""
 
     def __init__(self, status: int, body: Any) -> None:
-        self.asked: list[tuple[str, str]] = []
-        self._status = status
-        self._body = body if isinstance(body, str) else json.dumps(body)
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append((request.method, await request.text()))
-        return web.Response(text=self._body, status=self._status)
-
-    @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
-        app = web.Application()
-        app.router.add_route("*", "/ops/audit", self.answer)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+        super().__init__("/ops/audit", status, body)
 
 
 async def command(auditor: Auditor, *words: str) -> int:

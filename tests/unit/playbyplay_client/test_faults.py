@@ -1,15 +1,13 @@
 """`playbyplay faults` against servers that answer as planned: what is sent, printed and said, and the exit code."""
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from playbyplay_client.cli import NO_SERVER, OK, main
+from tests.unit.playbyplay_client.answering import Answering
 
 STANDING = {
     "faults": [{"name": "drop_post", "title": "Drop a post", "does": "It is lost.", "see": "It is found."}],
@@ -18,34 +16,16 @@ STANDING = {
 }
 
 
-class Switch:
-    """Answers `/faults` of one server.
-
-    Attributes:
-        orders: the bodies that came, in order.
-    """
+class Switch(Answering):
+    """Answers `/faults`."""
 
     def __init__(self, status: int, body: Any) -> None:
-        self.orders: list[Any] = []
-        self._status = status
-        self._body = body if isinstance(body, str) else json.dumps(body)
+        super().__init__("/faults", status, body)
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        text = await request.text()
-        self.orders.append((request.method, json.loads(text) if text else None))
-        return web.Response(text=self._body, status=self._status)
-
-    @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
-        app = web.Application()
-        app.router.add_route("*", "/faults", self.answer)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+    @property
+    def orders(self) -> list[tuple[str, Any]]:
+        """Method and order of each request; None for no order."""
+        return [(method, json.loads(text) if text else None) for method, text in self.asked]
 
 
 async def command(switch: Switch, *words: str) -> int:
